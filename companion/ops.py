@@ -1,0 +1,167 @@
+"""The nonlinearities, dispatched on the kind of number they are given.
+
+This is what lets one cell run on everything: NumPy arrays (float32, float64, or objects:
+SymPy expressions, mpmath numbers and intervals), torch tensors, SymPy's symbolic vectors and
+the tracer. It is not a numerical library: a function enters only when an equation needs it.
+
+A library that is not imported yet is registered when its first number arrives, so that
+``import companion`` needs NumPy and SymPy only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import singledispatch
+from typing import Any, Protocol
+
+import numpy as np
+import sympy
+
+
+class Vector(Protocol):
+    """What a cell computes with: numbers added and multiplied component by component."""
+
+    def __add__(self, other: Any, /) -> Any: ...
+    def __radd__(self, other: Any, /) -> Any: ...
+    def __sub__(self, other: Any, /) -> Any: ...
+    def __rsub__(self, other: Any, /) -> Any: ...
+    def __mul__(self, other: Any, /) -> Any: ...
+    def __rmul__(self, other: Any, /) -> Any: ...
+    def __neg__(self) -> Any: ...
+
+
+class Matrix(Protocol):
+    """What acts on a vector from the left, ``W @ x``."""
+
+    def __matmul__(self, other: Any, /) -> Any: ...
+
+
+@singledispatch
+def sigmoid(a: Vector) -> Any:
+    """The logistic function σ(a) = 1 / (1 + e⁻ᵃ), component by component.
+
+    a: array of any shape; the result has the same shape, kind and precision.
+    Raises TypeError for a kind of number that is not known.
+
+    >>> float(sigmoid(np.float64(0.0)))
+    0.5
+    >>> sigmoid(-sympy.Symbol("a"))
+    1 - sigma(a)
+    """
+    _register(a)
+    return sigmoid.dispatch(type(a))(a)
+
+
+@singledispatch
+def tanh(a: Vector) -> Any:
+    """The hyperbolic tangent, component by component.
+
+    a: array of any shape; the result has the same shape, kind and precision.
+    Raises TypeError for a kind of number that is not known.
+
+    >>> tanh(np.array([0.0, 20.0]))
+    array([0., 1.])
+    """
+    _register(a)
+    return tanh.dispatch(type(a))(a)
+
+
+class sigma(sympy.Function):  # type: ignore[misc]  # named as it is printed
+    """σ for SymPy, with the normal form σ(−a) = 1 − σ(a) and σ′ = σ(1 − σ).
+
+    >>> a = sympy.Symbol("a")
+    >>> sigma(a).diff(a)
+    (1 - sigma(a))*sigma(a)
+    >>> sigma(a).rewrite(sympy.exp)
+    1/(1 + exp(-a))
+    """
+
+    nargs = 1
+
+    @classmethod
+    def eval(cls, a: sympy.Expr) -> sympy.Expr | None:
+        if a.is_zero:
+            return sympy.Rational(1, 2)
+        if a is sympy.oo:
+            return sympy.Integer(1)
+        if a.could_extract_minus_sign():
+            return 1 - cls(-a)
+        return None
+
+    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+        return self * (1 - self)
+
+    def _eval_rewrite_as_exp(self, a: sympy.Expr, **_: Any) -> sympy.Expr:
+        return 1 / (1 + sympy.exp(-a))
+
+    def _eval_evalf(self, prec: int) -> sympy.Expr:
+        return self.rewrite(sympy.exp)._eval_evalf(prec)
+
+    def _latex(self, printer: Any) -> str:
+        return rf"\sigma\left({printer._print(self.args[0])}\right)"
+
+
+def _numpy_sigmoid(a: Any) -> Any:
+    # e^−|a| never overflows, and both tails keep their full relative precision.
+    e = np.exp(-np.abs(a))
+    return np.where(a >= 0, 1 / (1 + e), e / (1 + e))[()]
+
+
+def _each(f: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """f on every element of an array of objects (SymPy expressions, mpmath numbers)."""
+    each: Callable[[Any], Any] = np.frompyfunc(f, 1, 1)
+    return each
+
+
+@sigmoid.register
+def _(a: np.ndarray) -> Any:
+    return _each(sigmoid)(a) if a.dtype == object else _numpy_sigmoid(a)
+
+
+@tanh.register
+def _(a: np.ndarray) -> Any:
+    return _each(tanh)(a) if a.dtype == object else np.tanh(a)
+
+
+for _kind in (float, int, np.floating):
+    sigmoid.register(_kind, _numpy_sigmoid)
+    tanh.register(_kind, np.tanh)
+
+sigmoid.register(sympy.Expr, sigma)
+tanh.register(sympy.Expr, sympy.tanh)
+
+
+def _register(a: object) -> None:
+    """Register the library that a comes from, or say that there is none."""
+    libraries = {base.__module__.partition(".")[0] for base in type(a).__mro__}
+    for library, register in _LIBRARIES.items():
+        if library in libraries and library not in _registered:
+            _registered.add(library)  # a second arrival means a kind that it does not cover
+            return register()
+    raise TypeError(
+        f"a is a {type(a).__name__}; expected a NumPy array, a torch tensor, a SymPy expression, "
+        "an mpmath number, or an array of such objects"
+    )
+
+
+def _torch() -> None:
+    import torch
+
+    sigmoid.register(torch.Tensor, torch.sigmoid)
+    tanh.register(torch.Tensor, torch.tanh)
+
+
+def _mpmath() -> None:
+    import mpmath
+
+    # The common bases of mpmath's contexts, so that one with more digits is known too.
+    number, interval = mpmath.mpf.__mro__[1], mpmath.iv.mpf.__mro__[1]
+    sigmoid.register(number, lambda a: 1 / (1 + a.context.exp(-a)))
+    tanh.register(number, lambda a: a.context.tanh(a))
+    # Both are monotone in their one exponential, so the intervals stay tight.
+    sigmoid.register(interval, lambda a: 1 / (1 + a.ctx.exp(-a)))
+    tanh.register(interval, lambda a: 1 - 2 / (1 + a.ctx.exp(2 * a)))
+
+
+_LIBRARIES: dict[str, Callable[[], None]] = {"torch": _torch, "mpmath": _mpmath}
+_registered: set[str] = set()
