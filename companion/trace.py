@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -22,6 +23,7 @@ from typing import Any
 from companion.wire import Size, Wire, refuse, show, text_of
 
 Cell = Callable[..., Any]
+_GLUE = "\N{NO-BREAK SPACE}"  # textwrap breaks only at plain spaces
 
 
 class _Parameters:
@@ -82,11 +84,13 @@ class Trace:
 
     def __str__(self) -> str:
         shapes = [
-            f"{name} {show(wire.shape)}"
+            f"{name} {show(wire.shape)}".replace(" ", _GLUE)
             for name, wire in [(w.name, w) for w in (*self.inputs, *self.states)]
             + list(self.parameters.items())
         ]
-        lines = [f"{self.name}: " + ", ".join(shapes)]
+        heading = f"{self.name}: " + ", ".join(shapes)
+        lines = textwrap.wrap(heading, 76, subsequent_indent="    ", break_on_hyphens=False)
+        lines = [line.replace(_GLUE, " ") for line in lines]
         for wire in self:
             if wire.arguments and wire.name:
                 lines.append(f"  {wire.name} = {text_of(wire, whole=True)}")
