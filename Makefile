@@ -17,6 +17,7 @@ export OMP_NUM_THREADS := 1
 .PHONY: book serve check test notebooks bench help
 
 book: .venv/book ## build the site into _build/html
+	@rm -rf _build  # a page that has not changed would not repeat its warning
 	$(BIN)/jupyter-book build . -W -n --keep-going
 	@echo "The book is built: _build/html/index.html. To read it in a browser: make serve"
 
@@ -35,6 +36,7 @@ test: .venv/all ## everything: package, notebooks, site, wheel
 
 notebooks: .venv/all ## run notebooks and store their outputs (only some: NB=book/intro.ipynb)
 	$(BIN)/python -m tools.notebooks run $(NB)
+	$(BIN)/python -m tools.readme
 
 bench: .venv/book ## time the import and one step of each cell
 	$(BIN)/python -m tools.bench
@@ -55,12 +57,12 @@ help: ## this list
 	exit 1
 
 .venv/book: .venv/made $(PINS)
-	@echo "Installing what the book needs; the first time takes a few minutes"
+	@echo "Installing what the book needs; the first time takes minutes, since PyTorch is large"
 	@$(PIP) $(FROZEN) --requirement requirements.txt
 	@$(PIP) $(FROZEN) --no-deps --editable .
 	@touch $@
 
 .venv/all: .venv/made $(PINS)
-	@echo "Installing what the book and its tests need; the first time takes a few minutes"
+	@echo "Installing what the book and its tests need; the first time takes minutes"
 	@$(PIP) $(FROZEN) --requirement requirements.txt --editable '.[all]'
 	@touch .venv/book $@

@@ -26,7 +26,20 @@ Faults = list[str]
 # inside a <span> it lets pass.
 _INLINE_ONLY = {"span", "button", "label", "p", "pre", "h1", "h2", "h3", "h4", "h5", "h6", "em"}
 _INLINE_ONLY |= {"strong", "code", "kbd", "small", "sub", "sup", "i", "b", "cite", "dt", "summary"}
-_BLOCK = {"div", "p", "pre", "ul", "ol", "dl", "table", "section", "article", "aside", "nav", "form"}
+_BLOCK = {
+    "div",
+    "p",
+    "pre",
+    "ul",
+    "ol",
+    "dl",
+    "table",
+    "section",
+    "article",
+    "aside",
+    "nav",
+    "form",
+}
 _BLOCK |= {"figure", "blockquote", "header", "footer", "main", "details", "hr", "fieldset"}
 
 # What a server compresses on its way; pictures and fonts are compressed already.
@@ -77,16 +90,16 @@ def head_faults(page: Path) -> Faults:
 
 
 def missing_alt(page: Path) -> Faults:
-    """A picture of the text needs a description; one in the frame of the page may be decoration."""
+    """A picture in the text says what it shows; one in the frame may be mere decoration."""
     tree = parse(page)[0]
-    figures = {id(image) for body in tree.iter("article") for image in body.iter("img")}
-    return [
-        f"no alt text: {image.get('src')}"
-        for image in tree.iter("img")
-        if not (image.get("alt") or "").strip()
-        and (id(image) in figures or image.get("alt") is None)
-        or (image.get("alt") or "").endswith((".svg", ".png"))  # a file name describes nothing
-    ]
+    in_text = {id(image) for article in tree.iter("article") for image in article.iter("img")}
+    faults = []
+    for image in tree.iter("img"):
+        alt = image.get("alt")
+        silent = alt is None or (id(image) in in_text and not alt.strip())
+        if silent or Path(alt or "").suffix in {".svg", ".png"}:  # a file name says nothing
+            faults.append(f"no alt text: {image.get('src')}")
+    return faults
 
 
 def outside_loads(page: Path) -> Faults:
@@ -138,15 +151,6 @@ class Sight:
     weight: int = 0  # bytes of the first view, as a server that compresses sends them
 
 
-# Every part of a page is checked in both modes; the text, which takes long, once in each.
-_FRAME = "{exclude: ['article']}"
-_VIEWS = (
-    (1280, "light", "document"),
-    (1280, "dark", _FRAME),
-    (390, "light", _FRAME),
-    (390, "dark", "document"),
-)
-
 _AXE_OPTIONS = {
     "resultTypes": ["violations"],
     "preload": False,  # it would fetch the style sheets again, one of them from a wrong address
@@ -170,15 +174,18 @@ _HIDDEN = """mode => [...document.querySelectorAll('article figure')]
 _OPEN = """() => {
   document.querySelectorAll('details').forEach(fold => { fold.open = true; });
   document.querySelectorAll('.toggle-button').forEach(button => button.click());
-  return Promise.all(document.getAnimations().map(animation => animation.finished));
+  document.getAnimations().forEach(animation => animation.finish());
 }"""
 
 _READY = """() => Promise.all([
   document.fonts.ready, window.MathJax ? MathJax.startup.promise : null])"""
 
 
-def look(browser: Browser, host: str, site: Path, path: str) -> Sight:
-    """Open a page as readers do: wide and narrow, light and dark, with everything unfolded."""
+def look(browser: Browser, host: str, site: Path, path: str, wide: str = "light") -> Sight:
+    """Open a page as readers do, with everything unfolded: first wide, then narrow.
+
+    wide: the colour mode of the wide window; the narrow one has the other.
+    """
     sight = Sight()
     loaded: dict[str, int] = {}
 
@@ -204,7 +211,7 @@ def look(browser: Browser, host: str, site: Path, path: str) -> Sight:
         tab.on("console", said)
         tab.on("pageerror", lambda error: sight.console.append(f"error: {error}"))
         tab.on("requestfailed", lambda request: sight.console.append(f"failed: {request.url}"))
-        for width, mode, part in _VIEWS:
+        for width, mode in ((1280, wide), (390, "dark" if wide == "light" else "light")):
             tab.set_viewport_size({"width": width, "height": 800})
             tab.emulate_media(color_scheme=mode)
             tab.goto(f"{host}/{path}", wait_until="load")
@@ -214,13 +221,13 @@ def look(browser: Browser, host: str, site: Path, path: str) -> Sight:
             where = f"{width} px, {mode}: "
             sight.wide += [where + fault for fault in tab.evaluate(_WIDE)]
             sight.pictures += [where + fault for fault in tab.evaluate(_HIDDEN, mode)]
-            sight.access += [where + fault for fault in _violations(tab, part)]
+            sight.access += [where + fault for fault in _violations(tab)]
     return sight
 
 
-def _violations(tab: Page, part: str) -> Faults:
+def _violations(tab: Page) -> Faults:
     tab.evaluate(AXE_SCRIPT)
-    found = tab.evaluate(f"options => axe.run({part}, options)", _AXE_OPTIONS)["violations"]
+    found = tab.evaluate("options => axe.run(document, options)", _AXE_OPTIONS)["violations"]
     return [
         f"{rule['id']}: {node['html'][:150]} {node['failureSummary'][:200]}"
         for rule in found

@@ -43,6 +43,11 @@ def add_output(page: NotebookNode, kind: str, **content: object) -> None:
     cell(page, TEXT).outputs.append(new_output(kind, **content))
 
 
+def comment_as_title(page: NotebookNode) -> None:
+    del page.cells[0]
+    page.cells[0].source = "# A small page"
+
+
 def fold_a_definition(page: NotebookNode) -> None:
     cell(page, TEXT).source = "def double(a):\n    return 2 * a"
     cell(page, TEXT).metadata.tags = ["hide-input"]
@@ -109,6 +114,7 @@ SABOTAGE: dict[str, tuple[Callable[[NotebookNode], object], str]] = {
         "#12ab34",
     ),
     "no title": (lambda p: p.cells.pop(0), "not the title"),
+    "a comment as title": (comment_as_title, "not the title"),
     "two titles": (lambda p: p.cells.append(new_markdown_cell("# More")), "2 titles"),
     "an image without alt text": (
         lambda p: p.cells.append(new_markdown_cell("![](picture.svg)")),

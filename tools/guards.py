@@ -29,9 +29,10 @@ def faults(notebook: NotebookNode) -> Iterator[str]:
     yield from _title(notebook)
     yield from _solutions(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-    for number, cell in enumerate(code, start=1):
+    yield from _order(code)
+    for cell in code:
         yield from (f"{cell.id}: {fault}" for fault in _code(cell))
-        yield from (f"{cell.id}: {fault}" for fault in _outputs(cell, number))
+        yield from (f"{cell.id}: {fault}" for fault in _outputs(cell))
         yield from (f"{cell.id}: {fault}" for fault in _figures(cell))
     if all(_is_python(cell.source) for cell in code):
         yield from _folded_definitions(code)
@@ -42,7 +43,8 @@ def _markdown(notebook: NotebookNode) -> list[str]:
 
 
 def _title(notebook: NotebookNode) -> Iterator[str]:
-    if not notebook.cells or not notebook.cells[0].source.startswith("# "):
+    first = notebook.cells[0] if notebook.cells else None
+    if not first or first.cell_type != "markdown" or not re.match(r"(\(\S+\)=\n)?# ", first.source):
         yield "the first cell is not the title: a Markdown cell that begins with '# '"
     fence = re.compile(r"^(`{3,}|~{3,}).*?^\1", re.MULTILINE | re.DOTALL)
     prose = [fence.sub("", source) for source in _markdown(notebook)]
@@ -99,10 +101,17 @@ def _code(cell: NotebookNode) -> Iterator[str]:
             yield "it is an exercise's stub: that stands in Markdown, since it cannot run"
 
 
-def _outputs(cell: NotebookNode, number: int) -> Iterator[str]:
-    if cell.execution_count != number:
-        count = "not run" if cell.execution_count is None else f"run as [{cell.execution_count}]"
-        yield f"it was {count}, expected [{number}]: run the notebook from the top"
+def _order(code: list[NotebookNode]) -> Iterator[str]:
+    """Every cell was run, once, from the top. One fault says it for all the cells that follow."""
+    for number, cell in enumerate(code, start=1):
+        count = cell.execution_count
+        if count != number:
+            was = "was not run" if count is None else f"was run as [{count}]"
+            yield f"{cell.id}: it {was}, expected [{number}]: run the notebook from the top"
+            return
+
+
+def _outputs(cell: NotebookNode) -> Iterator[str]:
     for output in cell.outputs:
         if output.output_type == "error":
             yield f"it ends in an error: {output.ename}"

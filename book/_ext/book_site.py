@@ -20,7 +20,7 @@ from sphinx.application import Sphinx
 
 # The API page documents the package beside this book, whatever else is installed.
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from companion.draw.style import INK  # noqa: E402
+from companion.draw.style import INK
 
 # Pages that no source file describes.
 DESCRIPTIONS = {
