@@ -23,7 +23,7 @@ def rnn(x: Vector, h: Vector, p: Any) -> Any:
     """The simple recurrent network: h' = tanh(W x + U h + b).
 
     x (D,), h (H,), p: W (H, D), U (H, H), b (H,). Returns h' (H,), every component in [−1, 1].
-    Source: Elman 1990, doi:10.1207/s15516709cog1402_1. ``torch.nn.RNN`` with one bias.
+    Source: Elman 1990, doi:10.1207/s15516709cog1402_1. ``torch.nn.RNN``, with one bias for two.
 
     >>> import numpy as np, companion
     >>> p = companion.init(rnn, 1, 2, np.random.default_rng(0))
@@ -41,7 +41,7 @@ def lstm(
     i, f, o = σ(W x + U h + b), each with its own weights; g = tanh(W_g x + U_g h + b_g).
     x (D,), h (H,), c (H,), p: W· (H, D), U· (H, H), b· (H,) for i, f, g, o. Returns (h', c').
     Source: Hochreiter & Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735, with the forget gate
-    of Gers et al. 2000, doi:10.1162/089976600300015015. ``torch.nn.LSTM`` with one bias.
+    of Gers et al. 2000, doi:10.1162/089976600300015015. ``torch.nn.LSTM``, with one bias for two.
 
     >>> import numpy as np, companion
     >>> p = companion.init(lstm, 1, 2, np.random.default_rng(0), b="zeros")
@@ -80,10 +80,11 @@ def gru(x: Vector, h: Vector, p: Any) -> Any:
 def gru_reset_after(x: Vector, h: Vector, p: Any) -> Any:
     """The gated recurrent unit, reset *after* the matrix: n = tanh(W_n x + r⊙(U_n h + b_Un) + b_n).
 
-    (``companion.gru`` is the form of Cho et al. and Chung et al.)
+    (``companion.gru`` is the form of Cho et al., third version, and of Chung et al.)
     z, r = σ(W x + U h + b), each with its own weights; h' = (1−z)⊙h + z⊙n: z *writes*.
     x (D,), h (H,), p: W· (H, D), U· (H, H), b· (H,) for z, r, n, and b_Un (H,). Returns h' (H,).
-    Source: cuDNN; ``torch.nn.GRU`` with its z-weights (W_z, U_z, b_z) negated, since its z keeps.
+    Source: the first version of Cho et al. 2014, arXiv:1406.1078v1, with z for 1−z; b_Un is
+    cuDNN's. ``torch.nn.GRU`` with its z-weights (W_z, U_z, b_z) negated, since its z keeps.
 
     >>> import numpy as np, companion
     >>> p = companion.init(gru_reset_after, 1, 2, np.random.default_rng(0), b="zeros")

@@ -1,4 +1,4 @@
-"""How long a loop remembers: what a nudge at time 0 leaves in the state, step by step."""
+"""How long a loop remembers: what a nudge of the first input leaves in the state."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from companion.trace import Cell
 
 
 def nudge(cell: Cell, xs: NDArray[Any], p: Any) -> Array:
-    """How far two runs are apart whose inputs differ at time 0 only: ‖s̃_t − s_t‖ / ‖s̃_0 − s_0‖.
+    """How far two runs are apart that differ in the first input: ‖s̃_t − s_t‖ / ‖s̃_1 − s_1‖.
 
     xs (T, D), a NumPy array, to whose first step 1 is added in one of the runs. s is the whole
     state, for an LSTM h and c together. Returns T numbers, of which the first is 1.
@@ -21,7 +21,7 @@ def nudge(cell: Cell, xs: NDArray[Any], p: Any) -> Array:
     >>> from companion import init, rnn
     >>> p = init(rnn, 1, 8, np.random.default_rng(0))
     >>> nudge(rnn, np.zeros((4, 1)), p).round(2)
-    array([1.  , 0.6 , 0.3 , 0.14])
+    array([1.  , 0.41, 0.18, 0.13])
     """
     nudged = xs.copy()
     nudged[0] += 1

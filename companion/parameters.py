@@ -50,8 +50,8 @@ def init(
     """First values for a cell's parameters, drawn from rng in the order of their first use.
 
     W, U, b name the initialiser of the matrices that act on the input, (H, D), of those that act
-    on the hidden size, (H, H), and of the vectors, (H,): "uniform" (within ±1/√H, PyTorch's),
-    "glorot" (uniform within ±√(6/(rows + columns))), "orthogonal" (square: QᵀQ = 1), "zeros".
+    on the hidden size, (H, H), and of the vectors, (H,): "uniform" (within ±1/√H, as PyTorch draws),
+    "glorot" (within ±√(6/(rows + columns))), "orthogonal" (square: QᵀQ = 1), "zeros".
     forget_bias, if given, is the value of every component of b_f.
     Returns a named tuple of arrays, a tree for torch and for JAX.
     Raises TypeError and ValueError that name the argument.
@@ -113,7 +113,9 @@ def _glorot(shape: Shape, hidden_size: int, rng: np.random.Generator) -> Array:
 
 def _orthogonal(shape: Shape, hidden_size: int, rng: np.random.Generator) -> Array:
     q, r = np.linalg.qr(rng.standard_normal(shape))
-    return q * np.sign(np.diag(r))  # without the signs, q is not uniform over the rotations
+    return q * np.sign(
+        np.diag(r)
+    )  # without the signs, q is not uniform over the orthogonal matrices
 
 
 def _zeros(shape: Shape, hidden_size: int, rng: np.random.Generator) -> Array:

@@ -156,10 +156,12 @@ def _wire(value: Any, kind: str) -> Wire:
 
 
 def refuse(message: str) -> NoReturn:
+    """Raise the error of a cell that is not well formed."""
     raise TypeError(message)
 
 
 def show(shape: Shape) -> str:
+    """The shape as Python writes it, in letters: (H,) or (H, D)."""
     return f"({shape[0]},)" if len(shape) == 1 else f"({', '.join(shape)})"
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote, urlsplit
 from xml.etree.ElementTree import Element
 
@@ -20,6 +21,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response
 
 Faults = list[str]
+Mode = Literal["light", "dark"]
 
 # Elements that may hold text and inline elements only (HTML standard, phrasing content), and
 # elements that are not inline. A parser repairs only some of these nestings, and says so; a block
@@ -181,7 +183,11 @@ _READY = """() => Promise.all([
   document.fonts.ready, window.MathJax ? MathJax.startup.promise : null])"""
 
 
-def look(browser: Browser, host: str, site: Path, path: str, wide: str = "light") -> Sight:
+def other(mode: Mode) -> Mode:
+    return "dark" if mode == "light" else "light"
+
+
+def look(browser: Browser, host: str, site: Path, path: str, wide: Mode = "light") -> Sight:
     """Open a page as readers do, with everything unfolded: first wide, then narrow.
 
     wide: the colour mode of the wide window; the narrow one has the other.
@@ -211,7 +217,8 @@ def look(browser: Browser, host: str, site: Path, path: str, wide: str = "light"
         tab.on("console", said)
         tab.on("pageerror", lambda error: sight.console.append(f"error: {error}"))
         tab.on("requestfailed", lambda request: sight.console.append(f"failed: {request.url}"))
-        for width, mode in ((1280, wide), (390, "dark" if wide == "light" else "light")):
+        views: list[tuple[int, Mode]] = [(1280, wide), (390, other(wide))]
+        for width, mode in views:
             tab.set_viewport_size({"width": width, "height": 800})
             tab.emulate_media(color_scheme=mode)
             tab.goto(f"{host}/{path}", wait_until="load")

@@ -1,4 +1,4 @@
-"""Each cell against PyTorch's own, float64, over drawn sizes; and the kinds of number it runs on."""
+"""Each cell against PyTorch's own, over drawn sizes, and on every kind of number."""
 
 from functools import partial
 
@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import sympy
 import torch
-from companion import gru, gru_reset_after, init, lstm, rnn, scan, sigmoid, step, tanh, zero_state
-from companion.trace import trace
 from hypothesis import given
 from hypothesis import strategies as st
+
+from companion import gru, gru_reset_after, init, lstm, rnn, scan, sigmoid, step, tanh, zero_state
+from companion.trace import trace
 
 CELLS = (rnn, lstm, gru, gru_reset_after)
 sizes = st.integers(1, 6)
@@ -56,6 +57,20 @@ def test_cell_is_pytorchs(cell, kind, gates, input_size, hidden_size, batch_size
     xs = rng.standard_normal((7, batch_size, input_size))
     outputs, _ = scan(cell, xs, zero_state(cell, p, batch_size), p)
     theirs = torch_run(kind, gates, p, xs, negate_z=cell is gru_reset_after)
+    np.testing.assert_allclose(outputs, theirs, rtol=0, atol=1e-12)
+
+
+@given(input_size=sizes, hidden_size=sizes, batch_size=sizes, seed=seeds)
+def test_reset_before_is_pytorchs_where_the_two_resets_coincide(
+    input_size, hidden_size, batch_size, seed
+):
+    """U(r⊙h) = r⊙(Uh) if U is diagonal: PyTorch has no reset-before GRU but this one."""
+    rng = np.random.default_rng(seed)
+    p = init(gru, input_size, hidden_size, rng)
+    p = p._replace(Un=np.diag(rng.standard_normal(hidden_size)))
+    xs = rng.standard_normal((7, batch_size, input_size))
+    outputs, _ = scan(gru, xs, zero_state(gru, p, batch_size), p)
+    theirs = torch_run(torch.nn.GRU, ["r", "z", "n"], p, xs, negate_z=True)
     np.testing.assert_allclose(outputs, theirs, rtol=0, atol=1e-12)
 
 

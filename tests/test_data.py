@@ -3,6 +3,7 @@
 import csv
 
 import numpy as np
+
 from companion.data import departures, sunspots
 
 

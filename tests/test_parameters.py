@@ -6,10 +6,11 @@ import pickle
 import numpy as np
 import pytest
 import torch
-from companion import count, gru, gru_reset_after, init, lstm, rnn
 from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils import _pytree as pytree
+
+from companion import count, gru, gru_reset_after, init, lstm, rnn
 
 CELLS = (rnn, lstm, gru, gru_reset_after)
 

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from companion import gru, gru_reset_after, init, lstm, rnn, scan, step, zero_state
 from hypothesis import given
 from hypothesis import strategies as st
+
+from companion import gru, gru_reset_after, init, lstm, rnn, scan, step, zero_state
 
 CELLS = (rnn, lstm, gru, gru_reset_after)
 sizes = st.integers(1, 5)

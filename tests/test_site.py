@@ -16,6 +16,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 from site_pages import (
     Faults,
+    Mode,
     Sight,
     broken_links,
     duplicate_ids,
@@ -23,6 +24,7 @@ from site_pages import (
     invalid_html,
     look,
     missing_alt,
+    other,
     outside_loads,
     pages,
 )
@@ -38,7 +40,16 @@ STATIC = [invalid_html, duplicate_ids, head_faults, missing_alt, outside_loads, 
 def build(source: Path, out: Path) -> subprocess.CompletedProcess[str]:
     """What `make book` does."""
     program = Path(sys.executable).with_name("jupyter-book")
-    command = [program, "build", source, "--path-output", out, "-W", "-n", "--keep-going"]
+    command: list[str | Path] = [
+        program,
+        "build",
+        source,
+        "--path-output",
+        out,
+        "-W",
+        "-n",
+        "--keep-going",
+    ]
     return subprocess.run(command, capture_output=True, text=True)
 
 
@@ -179,12 +190,14 @@ def test_readers_see_sound_pages(browser: Browser, site: Path, host: Callable[[P
     Each page is seen wide and narrow, light and dark; the frame, which all share, in all four
     combinations, since the pages take turns.
     """
-    address, wide, found = host(site), "light", {}
+    address = host(site)
+    wide: Mode = "light"
+    found = {}
     for page in pages(site):
         if page == site / "index.html":
             continue  # it leads on at once: the next test
         sight = look(browser, address, site, str(page.relative_to(site)), wide)
-        wide = "dark" if wide == "light" else "light"
+        wide = other(wide)
         assert 50_000 < sight.weight <= FIRST_VIEW, f"{page}: {sight.weight} bytes"
         sight.weight = 0
         if sight != Sight():

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+
 from companion import gru, gru_reset_after, lstm, rnn, sigmoid, tanh, trace
 from companion.trace import signature
 

@@ -100,14 +100,28 @@ def both_modes(page: str, folder: Path) -> str:
     return FIGURE.sub(twice, page)
 
 
+# What a page may ask MathJax for: the program and its fonts; on demand rarer TeX commands, and for
+# those who cannot see them, formulas read aloud.
+MATHJAX = [
+    "tex-chtml.js",
+    "output/chtml/fonts/woff-v2/*",
+    "input/tex/extensions/*",
+    "input/mml.js",
+    "a11y/*",
+    "sre/mathmaps/base.json",
+    "sre/mathmaps/en.json",
+]
+
+
 def own_mathjax(static: Path) -> None:
-    """Copy what pages may load of MathJax: the program, its fonts, rarer TeX commands."""
+    """Copy that much of MathJax, which otherwise comes from another host."""
     spec = find_spec("sphinx-mathjax-offline")
     assert spec is not None and spec.origin is not None, "sphinx-mathjax-offline is not installed"
-    source, target = Path(spec.origin).parent / "static/mathjax", static / "mathjax"
-    for part in ("output/chtml/fonts/woff-v2", "input/tex/extensions"):
-        shutil.copytree(source / part, target / part, dirs_exist_ok=True)
-    shutil.copy(source / "tex-chtml.js", target)
+    source = Path(spec.origin).parent / "static" / "mathjax"
+    for file in (file for pattern in MATHJAX for file in source.glob(pattern)):
+        target = static / "mathjax" / file.relative_to(source)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
 
 
 def front_door(app: Sphinx) -> str:
@@ -121,6 +135,7 @@ def front_door(app: Sphinx) -> str:
 <meta name="description" content="{title}: recurrent networks derived, proved and run.">
 <meta http-equiv="refresh" content="0; url={first}">
 <link rel="canonical" href="{app.config.html_baseurl}{first}">
+<link rel="icon" href="_static/{Path(app.config.html_favicon).name}">
 </head>
 <body><p><a href="{first}">{title}</a></p></body>
 </html>

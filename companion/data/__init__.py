@@ -22,10 +22,10 @@ class Series(NamedTuple):
 
 
 def sunspots() -> Series:
-    """Yearly sunspot numbers, 1700–2008: times are years, values (309, 1) counts.
+    """Yearly means of the relative sunspot number, 1700–2008: times are years, values (309, 1).
 
-    Source: the Solar Influences Data Analysis Center's series as packaged by statsmodels; stated
-    to be in the public domain.
+    The number is an index made from the groups and the spots that observers see. Source: the
+    series as packaged by statsmodels, which states that it is in the public domain.
 
     >>> series = sunspots()
     >>> series.values.shape, series.times[0], series.values[0]
@@ -35,7 +35,9 @@ def sunspots() -> Series:
 
 
 def departures() -> Series:
-    """Departures an hour from New York's airports in 2013: values (8755, 3) for EWR, JFK, LGA.
+    """Flights scheduled to leave New York's airports in 2013, by the hour: (8755, 3).
+
+    The columns are EWR, JFK and LGA; flights that were cancelled later are counted too.
 
     times are the hours' beginnings in UTC, every hour from 2013-01-01T10 to 2014-01-01T04; an
     hour without flights is 0. Source: the US Bureau of Transportation Statistics' on-time data as
