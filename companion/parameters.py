@@ -50,7 +50,7 @@ def init(
     """First values for a cell's parameters, drawn from rng in the order of their first use.
 
     W, U, b name the initialiser of the matrices that act on the input, (H, D), of those that act
-    on the hidden size, (H, H), and of the vectors, (H,): "uniform" (within ±1/√H, as PyTorch draws),
+    on the hidden size, (H, H), and of the vectors, (H,): "uniform" (within ±1/√H, as in PyTorch),
     "glorot" (within ±√(6/(rows + columns))), "orthogonal" (square: QᵀQ = 1), "zeros".
     forget_bias, if given, is the value of every component of b_f.
     Returns a named tuple of arrays, a tree for torch and for JAX.

@@ -231,7 +231,17 @@ def test_nbval_sees_every_changed_cell(stored: Path, tmp_path: Path) -> None:
     for name, page in {"jittered": jittered, "broken": broken, "stripped": stripped}.items():
         nbformat.write(page, tmp_path / "book" / f"{name}.ipynb")
     result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-v", "--color=no", "-p", "no:cacheprovider", "book"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-v",
+            "-rN",
+            "--color=no",
+            "-p",
+            "no:cacheprovider",
+            "book",
+        ],
         cwd=tmp_path,
         env={key: os.environ[key] for key in os.environ if not key.startswith(("PYTEST", "COV"))},
         capture_output=True,

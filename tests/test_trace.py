@@ -11,7 +11,7 @@ from companion.trace import signature
 
 
 def test_the_trace_is_the_equation():
-    assert str(trace(gru)).splitlines()[1:] == [
+    assert str(trace(gru)).splitlines()[-4:] == [
         "  z = sigmoid(Wz @ x + Uz @ h + bz)",
         "  r = sigmoid(Wr @ x + Ur @ h + br)",
         "  n = tanh(Wn @ x + Un @ (r * h) + bn)",
