@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sphinx.application import Sphinx
+from sphinx.ext import autodoc
 
 # The API page documents the package beside this book, whatever else is installed.
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -171,6 +172,8 @@ def address(app: Sphinx, config: Any) -> None:
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_config_value("figure_ink", INK, "html")  # other colours: write every page anew
+    # A dispatched function has one signature for the reader, not one for each kind of number.
+    autodoc.inspect.is_singledispatch_function = lambda _: False
     app.connect("config-inited", address)
     app.connect("html-page-context", describe, priority=400)  # before the extension for sharing
     app.connect("build-finished", finish)
