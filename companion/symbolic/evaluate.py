@@ -23,11 +23,11 @@ Values = dict[str, Any]
 
 
 def evaluate(what: Any, values: Values) -> Any:
-    """The value of a vector, an operator or a block of operators, given that of each name in it.
+    """The value of a vector or an operator, given that of each name in it.
 
-    what: a vector (gives (H,)), an operator (gives (H, H) or (H, D)), or nested tuples of
-    operators (give one array). values: arrays by name. Raises KeyError for a name without a value,
-    and ValueError for an operator that is a multiple of the identity only: its size is not known.
+    what: a vector, which gives (H,), or an operator, which gives (H, H) or (H, D). values: arrays
+    by name. Raises KeyError for a name without a value, and ValueError for an operator that is a
+    multiple of the identity only: its size is not known.
 
     >>> from companion.symbolic import diag, matrix, vector
     >>> U, z = matrix("U"), vector("z")
@@ -38,11 +38,9 @@ def evaluate(what: Any, values: Values) -> Any:
     array([[ 1.,  3.],
            [20., 40.]])
     """
-    if isinstance(what, tuple):
-        return np.block([[evaluate(part, values) for part in row] for row in what])
     if not isinstance(what, Operator):
         return compiled(what)(values)
-    found = _operator(what.expr, values)
+    found = operator_value(what.expr, values)
     if np.ndim(found) != 2:
         raise ValueError(f"{what} is a multiple of the identity: the expression has no size")
     return found
@@ -64,6 +62,8 @@ def compiled(expr: Expr) -> Callable[[Values], Any]:
         return lambda values: number
     if isinstance(expr, MatVec):
         matrix, inner = expr.args[0], compiled(expr.args[1])
+        if expr.args[1].is_number:  # the constant vector: A 1 is the sums of the rows
+            return lambda values: operator_value(matrix, values).sum(1) * inner(values)
         if isinstance(matrix, Transpose):
             name = matrix.args[0].name
             return lambda values: values[name].T @ inner(values)
@@ -83,10 +83,14 @@ def compiled(expr: Expr) -> Callable[[Values], Any]:
     raise TypeError(f"{expr} is a {type(expr).__name__}; it has no value on arrays")
 
 
-_FUNCTIONS: dict[Any, Callable[[Any], Any]] = {ops.sigma: ops.sigmoid, sympy.tanh: ops.tanh}
+_FUNCTIONS: dict[Any, Callable[[Any], Any]] = {
+    ops.sigma: ops.sigmoid,
+    sympy.tanh: ops.tanh,
+    ops.softplus.dispatch(sympy.Expr): ops.softplus,
+}
 
 
-def _operator(expr: Expr, values: Values) -> Any:
+def operator_value(expr: Expr, values: Values) -> Any:
     """A matrix, or a number that stands for that multiple of the identity."""
     if isinstance(expr, Diag):
         return np.diag(compiled(expr.args[0])(values))
@@ -94,7 +98,9 @@ def _operator(expr: Expr, values: Values) -> Any:
         return values[expr.args[0].name].T
     if expr.is_Symbol and not expr.is_commutative:
         return values[expr.name]
-    parts = [_operator(part, values) for part in expr.args] if expr.is_Add or expr.is_Mul else []
+    parts = (
+        [operator_value(part, values) for part in expr.args] if expr.is_Add or expr.is_Mul else []
+    )
     matrices = [part for part in parts if np.ndim(part) == 2]
     numbers = [part for part in parts if np.ndim(part) != 2]
     if expr.is_Add:

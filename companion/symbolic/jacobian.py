@@ -14,10 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import sympy
 
 from companion.ops import sigma
-from companion.symbolic.evaluate import evaluate
+from companion.symbolic.evaluate import operator_value
 from companion.symbolic.operators import Diag, Operator, add, compose
 from companion.symbolic.program import Line, Program, program
 from companion.symbolic.ring import Expr, MatVec, vector
@@ -53,9 +54,7 @@ def jacobian(expr: Any, v: Any = None) -> Any:
                 f"v is {name!r}; expected one of {', '.join(_names(lines))} of {lines.name}"
             )
     totals = [total(lines, name) for name in columns]
-    rows = tuple(
-        tuple(Operator(column[output]) for column in totals) for output in lines.outputs
-    )
+    rows = tuple(tuple(Operator(column[output]) for column in totals) for output in lines.outputs)
     if len(rows) == len(columns) == 1:
         return rows[0][0]
     return Block(tuple(f"{name}'" for name in lines.states), columns, rows)
@@ -81,12 +80,26 @@ class Block:
 
     def __str__(self) -> str:
         return "\n".join(
-            f"d{row}/d{column} = {self[row, column]}" for row in self.rows for column in self.columns
+            f"d{row}/d{column} = {self[row, column]}"
+            for row in self.rows
+            for column in self.columns
         )
+
+    def _repr_latex_(self) -> str:
+        from companion.symbolic.latex import latex  # it stands above this module
+
+        return rf"$\displaystyle {latex(self)}$"
 
     def evaluate(self, values: dict[str, Any]) -> Any:
         """The whole as one array, of the blocks' values: rows and columns side by side."""
-        return evaluate(self.blocks, values)
+        found = [[operator_value(block.expr, values) for block in row] for row in self.blocks]
+        height = next((len(part) for row in found for part in row if np.ndim(part) == 2), None)
+        for row in found:
+            for place, name in enumerate(self.columns):
+                if np.ndim(row[place]) != 2:  # a multiple of the identity, such as 0
+                    width = len(values[name])
+                    row[place] = row[place] * np.eye(height or width, width, dtype=int)
+        return np.block(found)
 
 
 def derivative(expr: Expr, known: dict[Expr, Expr]) -> Expr:

@@ -95,7 +95,7 @@ class Operator:
                 f"{number} * {self}: a matrix acts through @; "
                 "* is the componentwise product of two vectors"
             )
-        return self * number
+        return self.__mul__(number)
 
     def __radd__(self, other: Any) -> NoReturn:
         self._other(other, "+")
@@ -122,6 +122,11 @@ class Operator:
 
     def __repr__(self) -> str:
         return str(self.expr)
+
+    def _repr_latex_(self) -> str:
+        from companion.symbolic.latex import latex  # it stands above this module
+
+        return rf"$\displaystyle {latex(self)}$"
 
 
 def matrix(name: str) -> Operator:

@@ -8,11 +8,12 @@ lines from the trace (:func:`program`); a test asserts that both are the same.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from companion.ops import sigmoid, tanh
+from companion.ops import sigmoid, softplus, tanh
 from companion.parameters import parameter_set
 from companion.symbolic.operators import Operator, matrix
 from companion.symbolic.ring import Expr, vector
@@ -58,7 +59,7 @@ def parameters(cell: Cell) -> Any:
     rnn parameters: W W, U U, b b
     """
     names = trace(cell).parameters
-    values = (matrix(name) if name[0].isupper() else vector(name) for name in names)
+    values: Iterator[Any] = (matrix(name) if name[0].isupper() else vector(name) for name in names)
     return parameter_set(trace(cell).name, tuple(names))(*values)
 
 
@@ -115,7 +116,8 @@ def program(cell: Cell) -> Program:
 
 def _value(wire: Wire, values: list[Any]) -> Any:
     if wire.kind == "number":
-        return int(wire.value) if float(wire.value or 0).is_integer() else wire.value
+        value = float(wire.value or 0)
+        return int(value) if value.is_integer() else value
     if wire.kind == "matvec":
         assert isinstance(values[0], Operator)
         return values[0] @ values[1]
@@ -126,5 +128,6 @@ def _value(wire: Wire, values: list[Any]) -> Any:
         "neg": lambda a: -a,
         "sigmoid": sigmoid,
         "tanh": tanh,
+        "softplus": softplus,
     }
     return operations[wire.kind](*values)
