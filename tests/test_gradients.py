@@ -117,7 +117,7 @@ def test_printed_code_is_what_runs(cell):
     derived = backward(cell)
     names = {"sigmoid": sigmoid, "tanh": tanh, "softplus": softplus, "outer": np.outer}
     exec(str(derived), names)
-    theirs = names[f"{derived.cell}_backward"](*given, p, *d_new)
+    theirs = names[f"{derived.forward.name}_backward"](*given, p, *d_new)
     ours = derived(*given, p, *d_new)
     ours = [*ours[:-1], *ours[-1]]
     for a, b in zip(ours, theirs, strict=True):
@@ -220,7 +220,7 @@ def test_jacobians_multiply_over_time(cell):
         values = derived.values((*(s[t] for s in parts(xs)), *now), p)
         step = value_of(jacobian(cell), values, 3, 3)
         product = step @ product if t else step
-        now = tuple(values[n] for n in derived.outputs)
+        now = tuple(values[n] for n in derived.forward.outputs)
     size = 3 * len(now)
     for row in range(size):
         seed = one(tuple(np.eye(size)[row].reshape(-1, 3)))

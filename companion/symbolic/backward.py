@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -23,10 +23,10 @@ import numpy as np
 import sympy
 
 from companion.parameters import parameter_set
-from companion.symbolic.evaluate import Values, compiled
+from companion.symbolic.evaluate import Values, compiled, named
 from companion.symbolic.jacobian import derivative, peeled
 from companion.symbolic.operators import Operator, Transpose
-from companion.symbolic.program import Line, program
+from companion.symbolic.program import Line, Program, program
 from companion.symbolic.ring import Expr, MatVec, VectorSymbol, vector
 from companion.trace import Cell
 
@@ -44,41 +44,40 @@ class Outer(sympy.Expr):  # type: ignore[misc]
 class Backward:
     """One backward step: what :func:`backward` derived. Print it to read it, call it to run it.
 
-    forward, backward: its lines, in order; arguments: the cell's, without p; states: its states;
-    parameters: names of p with their shapes; outputs: the names of the new states.
+    forward: the cell as lines, those added that the backward step needs; backward: its own lines.
     """
 
-    cell: str
-    arguments: tuple[str, ...]
-    states: tuple[str, ...]
-    parameters: dict[str, tuple[str, ...]]
-    forward: tuple[Line, ...]
+    forward: Program
     backward: tuple[Line, ...]
-    outputs: tuple[str, ...]
+
+    @property
+    def arguments(self) -> tuple[str, ...]:
+        """The names of the cell's arguments, without p."""
+        return (*self.forward.inputs, *self.forward.states)
 
     def __str__(self) -> str:
-        seeds = [f"d{name}'" for name in self.states]
+        seeds = [f"d{name}'" for name in self.forward.states]
         together: dict[tuple[Any, ...], list[Line]] = {}
         lines = [f"{line.name} = {line.text}" for line in self._needed()]
         for line in self.backward:
-            if line.name[1:] in self.parameters:
+            if line.name[1:] in self.forward.parameters:
                 together.setdefault(_weighed(line), []).append(line)
             else:
                 lines.append(f"{line.name} = {_code(line.expr)}")
         for group in together.values():  # dWz, dUz, dbz belong together: all are of da_z
             names = ", ".join(line.name for line in group)
             lines.append(f"{names} = {', '.join(_code(line.expr) for line in group)}")
-        results = [f"d{name}" for name in (*self.arguments, *self.parameters)]
-        head = f"def {self.cell}_backward({', '.join((*self.arguments, 'p', *seeds))}):"
+        results = [f"d{name}" for name in (*self.arguments, *self.forward.parameters)]
+        head = f"def {self.forward.name}_backward({', '.join((*self.arguments, 'p', *seeds))}):"
         code = "\n    ".join([head, *lines, f"return {', '.join(results)}"])
-        parameter = rf"(?<![\w.])({'|'.join(self.parameters)})(?![\w'])"
+        parameter = rf"(?<![\w.])({'|'.join(self.forward.parameters)})(?![\w'])"
         return re.sub(r"(\w)'", r"\1_new", re.sub(parameter, r"p.\1", code))
 
     def _needed(self) -> list[Line]:
         """The forward lines without those, such as the new h, that nothing below uses."""
         needed: list[Line] = []
         wanted = {s.name for line in self.backward for s in line.expr.atoms(VectorSymbol)}
-        for line in reversed(self.forward):
+        for line in reversed(self.forward.lines):
             if line.name in wanted:
                 needed.insert(0, line)
                 wanted |= {s.name for s in line.expr.atoms(VectorSymbol)}
@@ -86,11 +85,7 @@ class Backward:
 
     def values(self, arguments: tuple[Any, ...], p: Any) -> Values:
         """The values of all names after the forward lines, which the backward lines need."""
-        values = dict(zip(self.arguments, arguments, strict=True))
-        values |= {name: getattr(p, name) for name in self.parameters}
-        for line in self.forward:
-            values[line.name] = compiled(line.expr)(values)
-        return values
+        return named(self.forward, arguments, p)
 
     def gradients(self, values: Values, d_state: tuple[Any, ...]) -> Values:
         """The gradients by name, given the values of a step and the gradients dh′ (and dc′).
@@ -99,10 +94,12 @@ class Backward:
         state does not depend on has the gradient 0, a number.
         """
         known = dict(values)
-        known |= {f"d{name}'": value for name, value in zip(self.states, d_state, strict=True)}
+        known |= {
+            f"d{name}'": value for name, value in zip(self.forward.states, d_state, strict=True)
+        }
         for line in self.backward:
-            known[line.name] = _value(line, known, line.name[1:] in self.parameters)
-        return {name: known[f"d{name}"] for name in (*self.arguments, *self.parameters)}
+            known[line.name] = _value(line, known, line.name[1:] in self.forward.parameters)
+        return {name: known[f"d{name}"] for name in (*self.arguments, *self.forward.parameters)}
 
     def __call__(self, *arguments: Any) -> tuple[Any, ...]:
         """Run the printed function: (inputs…, states…, p, d_new…) → gradients, p's as a set."""
@@ -111,10 +108,10 @@ class Backward:
         values = self.values(given, p)
         found = self.gradients(values, seeds)
         found = {k: v if np.ndim(v) else 0 * values[k] for k, v in found.items()}
-        made = parameter_set(self.cell, tuple(self.parameters))
+        made = parameter_set(self.forward.name, tuple(self.forward.parameters))
         return (
             *(found[name] for name in self.arguments),
-            made(*(found[name] for name in self.parameters)),
+            made(*(found[name] for name in self.forward.parameters)),
         )
 
 
@@ -166,9 +163,7 @@ def backward(cell: Cell) -> Backward:
     if taken:
         raise ValueError(f"cell {lines.name}: the names {', '.join(taken)} are those of gradients")
     forward, back = _shared((*lines.lines, *made), len(lines.lines))
-    return Backward(
-        lines.name, arguments, lines.states, lines.parameters, forward, back, lines.outputs
-    )
+    return Backward(replace(lines, lines=forward), back)
 
 
 def _shares(expr: Expr, gradient: Expr) -> Iterator[tuple[str, Expr]]:

@@ -55,11 +55,11 @@ def bptt(
     if batched:  # as scan has it: biases become columns, and so do the members of the batch
         weights = {name: getattr(p, name) for name in given.names}
         laid = (value[:, None] if value.ndim == 1 else value for value in weights.values())
-        columns = parameter_set(derived.cell, given.names)(*laid)
+        columns = parameter_set(derived.forward.name, given.names)(*laid)
     steps, states = [], tuple(part.T for part in given.state)
     for t in range(length):
         steps.append(derived.values((*(series[t].T for series in given.xs), *states), columns))
-        states = tuple(steps[-1][name] for name in derived.outputs)
+        states = tuple(steps[-1][name] for name in derived.forward.outputs)
 
     d_p = {name: np.zeros_like(getattr(p, name)) for name in given.names}
     d_xs = [np.zeros_like(series) for series in given.xs]
@@ -72,9 +72,9 @@ def bptt(
             series[t] = np.transpose(found[name])
         now = [
             np.zeros_like(part) + np.transpose(found[name])
-            for name, part in zip(derived.states, given.state, strict=True)
+            for name, part in zip(derived.forward.states, given.state, strict=True)
         ]
-    made = parameter_set(derived.cell, given.names)(*d_p.values())
+    made = parameter_set(derived.forward.name, given.names)(*d_p.values())
     return Gradients(made, _pack(d_xs), _pack(now))
 
 

@@ -7,7 +7,7 @@ out and executed, and every product is the one that the expression shows.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, reduce
 from operator import add, matmul, mul
 from typing import Any
@@ -17,6 +17,7 @@ import sympy
 
 from companion import ops
 from companion.symbolic.operators import Diag, Operator, Transpose
+from companion.symbolic.program import Program
 from companion.symbolic.ring import Expr, MatVec
 
 Values = dict[str, Any]
@@ -44,6 +45,23 @@ def evaluate(what: Any, values: Values) -> Any:
     if np.ndim(found) != 2:
         raise ValueError(f"{what} is a multiple of the identity: the expression has no size")
     return found
+
+
+def named(lines: Program, arguments: Sequence[Any], p: Any) -> Values:
+    """The values of all names in one run of a cell: its arguments, parameters and lines.
+
+    Works on whatever the cell itself runs on, vectors of unspecified size among it.
+
+    >>> from companion import rnn
+    >>> from companion.symbolic import parameters, program, vector
+    >>> named(program(rnn), [vector("x"), vector("h")], parameters(rnn))["h'"]
+    tanh(b + U @ h + W @ x)
+    """
+    values = dict(zip((*lines.inputs, *lines.states), arguments, strict=True))
+    values |= {name: getattr(p, name) for name in lines.parameters}
+    for line in lines.lines:
+        values[line.name] = compiled(line.expr)(values)
+    return values
 
 
 @lru_cache(maxsize=4096)
