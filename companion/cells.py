@@ -57,6 +57,31 @@ def lstm(
     return o * phi(c), c
 
 
+def lstm_host(
+    x: Vector, xo: Vector, h: Vector, c: Vector, p: Any, phi: Callable[[Any], Any] = tanh
+) -> tuple[Any, Any]:
+    """The LSTM with full-matrix peepholes V, and an input x° of its own for the output gate.
+
+    With V = 0, x° = x and φ = tanh it is :func:`lstm`; which other choices make it a GRU is the
+    book's main theorem. i, f = σ(W x + U h + V c + b), o = σ(W_o x° + U_o h + V_o c' + b_o), which
+    reads the new cell; g = tanh(W_g x + U_g h + b_g); c' = f⊙c + i⊙g, h' = o⊙φ(c').
+    x, x° (D,), h, c (H,), p: W· (H, D), U· (H, H), b· (H,) for i, f, g, o, and V· (H, H) for i, f,
+    o. Returns (h', c'). Peepholes: Gers & Schmidhuber 2000, there diagonal.
+
+    >>> import numpy as np, companion
+    >>> p = companion.init(lstm_host, 1, 2, np.random.default_rng(0), b="zeros")
+    >>> h, c = lstm_host(np.zeros(1), np.zeros(1), np.zeros(2), np.zeros(2), p)
+    >>> c
+    array([0., 0.])
+    """
+    i = sigmoid(p.Wi @ x + p.Ui @ h + p.Vi @ c + p.bi)
+    f = sigmoid(p.Wf @ x + p.Uf @ h + p.Vf @ c + p.bf)
+    g = tanh(p.Wg @ x + p.Ug @ h + p.bg)
+    c = f * c + i * g
+    o = sigmoid(p.Wo @ xo + p.Uo @ h + p.Vo @ c + p.bo)
+    return o * phi(c), c
+
+
 def gru(x: Vector, h: Vector, p: Any) -> Any:
     """The gated recurrent unit, reset *before* the matrix: n = tanh(W_n x + U_n (r⊙h) + b_n).
 

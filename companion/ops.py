@@ -66,6 +66,20 @@ def tanh(a: Vector) -> Any:
     return tanh.dispatch(type(a))(a)
 
 
+@singledispatch
+def softplus(a: Vector) -> Any:
+    """log(1 + eᵃ), component by component: minus the logarithm of σ(−a). Its derivative is σ.
+
+    a: array of any shape; the result has the same shape, kind and precision.
+    Raises TypeError for a kind of number that is not known.
+
+    >>> softplus(np.array([-800.0, 800.0]))
+    array([  0., 800.])
+    """
+    _register(a)
+    return softplus.dispatch(type(a))(a)
+
+
 class sigma(sympy.Function):  # type: ignore[misc]  # named as it is printed
     """σ for SymPy, with the normal form σ(−a) = 1 − σ(a) and σ′ = σ(1 − σ).
 
@@ -97,8 +111,31 @@ class sigma(sympy.Function):  # type: ignore[misc]  # named as it is printed
     def _eval_evalf(self, prec: int) -> sympy.Expr:
         return self.rewrite(sympy.exp)._eval_evalf(prec)
 
-    def _latex(self, printer: Any) -> str:
-        return rf"\sigma\left({printer._print(self.args[0])}\right)"
+
+class _softplus(sympy.Function):  # type: ignore[misc]
+    """log(1 + eᵃ) for SymPy, with σ as its derivative: no quotient comes up."""
+
+    nargs = 1
+
+    @classmethod
+    def eval(cls, a: sympy.Expr) -> sympy.Expr | None:
+        return sympy.log(2) if a.is_zero else None
+
+    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+        return sigma(self.args[0])
+
+    def _eval_rewrite_as_exp(self, a: sympy.Expr, **_: Any) -> sympy.Expr:
+        return sympy.log(1 + sympy.exp(a))
+
+    def _eval_evalf(self, prec: int) -> sympy.Expr:
+        return self.rewrite(sympy.exp)._eval_evalf(prec)
+
+    def _sympystr(self, printer: Any) -> str:
+        return f"softplus({printer._print(self.args[0])})"
+
+
+def _numpy_softplus(a: Any) -> Any:
+    return np.logaddexp(a, np.zeros_like(a))  # of a's own precision, and without overflow
 
 
 def _numpy_sigmoid(a: Any) -> Any:
@@ -123,12 +160,19 @@ def _(a: np.ndarray) -> Any:
     return _each(tanh)(a) if a.dtype == object else np.tanh(a)
 
 
+@softplus.register
+def _(a: np.ndarray) -> Any:
+    return _each(softplus)(a) if a.dtype == object else _numpy_softplus(a)
+
+
 for _kind in (float, int, np.floating):
     sigmoid.register(_kind, _numpy_sigmoid)
     tanh.register(_kind, np.tanh)
+    softplus.register(_kind, _numpy_softplus)
 
 sigmoid.register(sympy.Expr, sigma)
 tanh.register(sympy.Expr, sympy.tanh)
+softplus.register(sympy.Expr, _softplus)
 
 
 def _register(a: object) -> None:
@@ -149,6 +193,8 @@ def _torch() -> None:
 
     sigmoid.register(torch.Tensor, torch.sigmoid)
     tanh.register(torch.Tensor, torch.tanh)
+    # torch's own softplus is the identity from 20 on, which is wrong from the ninth digit on.
+    softplus.register(torch.Tensor, lambda a: torch.logaddexp(a, torch.zeros_like(a)))
 
 
 def _mpmath() -> None:
@@ -158,6 +204,8 @@ def _mpmath() -> None:
     number, interval = mpmath.mpf.__mro__[1], mpmath.iv.mpf.__mro__[1]
     sigmoid.register(number, lambda a: 1 / (1 + a.context.exp(-a)))
     tanh.register(number, lambda a: a.context.tanh(a))
+    softplus.register(number, lambda a: a.context.log(1 + a.context.exp(a)))
+    softplus.register(interval, lambda a: a.ctx.log(1 + a.ctx.exp(a)))
     # Both are monotone in their one exponential, so the intervals stay tight.
     sigmoid.register(interval, lambda a: 1 / (1 + a.ctx.exp(-a)))
     tanh.register(interval, lambda a: 1 - 2 / (1 + a.ctx.exp(2 * a)))

@@ -1,0 +1,143 @@
+"""Vectors of unspecified size, and when two of them are equal.
+
+(Rᴴ, +, ⊙) is a commutative ring with unit 1 = (1, …, 1), and a function R → R acts on it component
+by component. So a commutative SymPy scalar already *is* a vector of unspecified size (read it: the
+generic component), and SymPy's ``*`` already is ⊙. Only ``A @ v`` is not componentwise: it is one
+opaque atom, linear in v.
+
+This is not linear algebra: the ring has no shapes (:func:`companion.trace` checks those of a cell,
+:func:`companion.symbolic.components` those of an expression), no inner product, no norm and no
+division: a component may be zero, and SymPy would cancel v/v without a word.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy
+from sympy.core.basic import Basic
+from sympy.printing.precedence import PRECEDENCE
+
+Expr = Any  # a SymPy expression; SymPy ships no types
+
+
+class VectorSymbol(sympy.Symbol):  # type: ignore[misc]
+    """A vector of unspecified size, known by its name; see :func:`vector`."""
+
+    __slots__ = ()
+
+    def _sympystr(self, printer: Any) -> str:
+        return str(self.name)
+
+
+class MatVec(sympy.Expr):  # type: ignore[misc]
+    """The vector A v: opaque but for being linear in v. It stays as written until `expand`.
+
+    >>> from companion.symbolic import matrix
+    >>> U, h, z = matrix("U"), vector("h"), vector("z")
+    >>> U @ (2 * h - z * h)
+    U @ (-h*z + 2*h)
+    >>> sympy.expand(U @ (2 * h - z * h))
+    2*(U @ h) - U @ (h*z)
+    """
+
+    is_commutative = True
+    precedence = PRECEDENCE["Mul"]
+
+    def __new__(cls, matrix: Expr, v: Expr) -> MatVec:
+        made: MatVec = super().__new__(cls, matrix, sympy.sympify(v))
+        return made
+
+    def _eval_expand_mul(self, **_: Any) -> Expr:
+        # Numbers go out, sums are split; a vector factor stays in: U(r⊙h) is not r⊙(U h).
+        matrix, v = self.args
+        terms = []
+        for term in sympy.Add.make_args(sympy.expand_mul(v)):
+            factors = sympy.Mul.make_args(term)
+            number = sympy.Mul(*(f for f in factors if f.is_number))
+            if number:
+                rest = sympy.Mul(*(f for f in factors if not f.is_number))
+                terms.append(number * MatVec(matrix, rest))
+        return sympy.Add(*terms)
+
+    def _sympystr(self, printer: Any) -> str:
+        matrix, v = self.args
+        return f"{printer._print(matrix)} @ {printer.parenthesize(v, PRECEDENCE['Mul'])}"
+
+
+def vector(name: str) -> Expr:
+    """A vector of unspecified size, for statements that hold for every size.
+
+    ``+``, ``-``, ``*`` (which is ⊙), positive powers and the functions of :mod:`companion.ops` make
+    new ones; numbers are constant vectors. Raises TypeError when one is divided by.
+
+    >>> z, h, n = vector("z"), vector("h"), vector("n")
+    >>> equal((1 - z) * h + z * n, h + z * (n - h))
+    True
+    >>> n / (h + z)
+    Traceback (most recent call last):
+    ...
+    TypeError: (h + z)**(-1): a vector cannot be divided by, since a component may be zero
+    """
+    return VectorSymbol(name, real=True)
+
+
+def equal(a: Any, b: Any) -> bool:
+    """Whether a = b was proved, for all sizes and all values; False means *not proved*.
+
+    a, b: vectors, matrices (equal if they take every vector to the same one), or tuples of such.
+    Both sides are brought to a normal form: products and ``@`` distributed over sums, numbers in
+    front, σ(−a) = 1 − σ(a). That is sound but not complete: tanh a = 2σ(2a) − 1 comes back False,
+    so a False refutes nothing.
+
+    >>> from companion import sigmoid
+    >>> from companion.symbolic import matrix
+    >>> U, h, r = matrix("U"), vector("h"), vector("r")
+    >>> equal(sigmoid(-(U @ h)) * h, h - sigmoid(U @ h) * h)
+    True
+    >>> equal(U @ (r * h), r * (U @ h))
+    False
+    """
+    if isinstance(a, tuple) or isinstance(b, tuple):
+        if not (isinstance(a, tuple) and isinstance(b, tuple) and len(a) == len(b)):
+            raise TypeError(f"{a} and {b}: expected two tuples of one length")
+        return all(equal(left, right) for left, right in zip(a, b, strict=True))
+    acts = [hasattr(side, "__matmul__") for side in (a, b)]
+    if any(acts):
+        if not all(acts):
+            raise TypeError(f"{a} and {b}: expected two vectors or two matrices")
+        anything = vector("•")  # a name that no cell can give
+        a, b = a @ anything, b @ anything
+    return bool(normal(sympy.sympify(a) - sympy.sympify(b)) == 0)
+
+
+def normal(expr: Expr) -> Expr:
+    """The normal form in which :func:`equal` compares.
+
+    >>> h = vector("h")
+    >>> normal(h * (1 - h) + h**2)
+    h
+    """
+    expr = sympy.sympify(expr)
+    exact = {number: sympy.Rational(number) for number in expr.atoms(sympy.Float)}
+    return sympy.expand(expr.xreplace(exact))
+
+
+def _refuse_division(power: Expr) -> Expr:
+    base, exponent = power.args
+    if not (exponent.is_Integer and exponent.is_positive) and power.has(VectorSymbol, MatVec):
+        why = (
+            "a vector cannot be divided by, since a component may be zero"
+            if exponent.is_negative
+            else "a power of vectors needs a positive whole exponent"
+        )
+        raise TypeError(f"({base})**({exponent}): {why}")
+    return power
+
+
+# SymPy calls these when it makes a power of such a thing; by then nothing has been cancelled. The
+# quotient of two sums reaches us in no other way. Expressions without vectors pass unchanged.
+for _base in (VectorSymbol, MatVec, sympy.Add, sympy.Function):
+    Basic._constructor_postprocessor_mapping.setdefault(_base, {}).setdefault("Pow", []).append(
+        _refuse_division
+    )

@@ -1,0 +1,5 @@
+"""Theorems."""
+
+from companion.theorems.main import MAIN, DELAYED
+
+THEOREMS = (MAIN, DELAYED)

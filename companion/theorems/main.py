@@ -1,0 +1,152 @@
+"""The main theorem: under six assumptions on the LSTM, its cell is the GRU's state.
+
+And what one gets instead if the missing time index is filled in with the LSTM's own timing: a GRU
+whose reset gate is one step late.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from companion.cells import gru, lstm_host
+from companion.ops import Vector, sigmoid, tanh
+from companion.symbolic.evaluate import named
+from companion.symbolic.program import program
+from companion.theorems.theorem import Claim, Given, Theorem, gate, set_of
+from companion.trace import Cell
+from companion.variants import gru_delayed_reset
+
+Z, R, N = "zrn"
+
+
+def _identity(a: Any) -> Any:
+    return a
+
+
+def _host_weights(given: Given, p: Any) -> Any:
+    """The LSTM's weights, made of the GRU's, as A1, A3 and A4 say, or as the textbook has it."""
+    none = 0 * p.Uz
+    q = set_of(Wi=p.Wz, bi=p.bz, Wo=p.Wr, bo=p.br, Wg=p.Wn, Ug=p.Un, bg=p.bn)
+    q.Ui, q.Vi = (none, p.Uz) if given.holds("A3") else (p.Uz, none)
+    q.Uo, q.Vo = (none, p.Ur) if given.holds("A4") else (p.Ur, none)
+    for kind in "WUVb":
+        negated = -getattr(q, f"{kind}i")
+        make = given.vector if kind == "b" else given.matrix
+        setattr(q, f"{kind}f", negated if given.holds("A1") else make(f"{kind}f"))
+    return q
+
+
+def _main(given: Given, gru: Cell = gru, lstm_host: Cell = lstm_host) -> list[Claim]:
+    """On vectors one step of the induction, from any state; on numbers the steps t = 1, 2, 3."""
+    p = given.parameters(gru)
+    q = _host_weights(given, p)
+    phi = _identity if given.holds("A2") else tanh
+    times = range(1, 2 if given.symbolic else 4)
+    xs = {t: given.vector(f"x{t}") for t in range(1, times.stop + 1)}
+    state = given.vector("h0")
+    c = state
+    h = sigmoid(gate(p, R, xs[1], c)) * c if given.holds("A6") else c
+    claims = []
+    for t in times:
+        xo = xs[t + 1] if given.holds("A5") else xs[t]
+        z, n = sigmoid(gate(p, Z, xs[t], state)), named(program(gru), [xs[t], state], p)[N]
+        i, f = (sigmoid(gate(q, k, xs[t], h) + getattr(q, f"V{k}") @ c) for k in "if")
+        g = tanh(gate(q, "g", xs[t], h))
+        h, c = lstm_host(xs[t], xo, h, c, q, phi=phi)
+        state = gru(xs[t], state, p)
+        o = sigmoid(gate(q, "o", xo, 0 * h) + q.Vo @ c) if given.holds("A4") else None
+        r = sigmoid(gate(p, R, xs[t + 1], state))
+        claims += [
+            Claim(f"c_{t} = hG_{t}", c, state),
+            Claim(f"h_{t} = r_{t + 1}⊙hG_{t}", h, r * state),
+        ]
+        claims += [Claim(f"i_{t} = z_{t}", i, z), Claim(f"f_{t} = 1 - z_{t}", f, 1 - z)]
+        claims += [Claim(f"g_{t} = n_{t}", g, n)]
+        claims += [Claim(f"o_{t} = r_{t + 1}", o, r)] if o is not None else []
+    return claims
+
+
+MAIN = Theorem(
+    name="The GRU is an LSTM",
+    statement=(
+        "For every reset-before GRU, all inputs x_1 … x_{T+1} and every state hG_0, let the LSTM "
+        "with peepholes V and an input x° of its own for the output gate have (W_i, b_i) = "
+        "(W_z, b_z), (W_o, b_o) = (W_r, b_r), (W_g, U_g, b_g) = (W_n, U_n, b_n). Under A1 to A6, "
+        "for t = 1 … T: c_t = hG_t, i_t = z_t, g_t = n_t, o_t = r_{t+1}, h_t = r_{t+1}⊙hG_t."
+    ),
+    assumptions={
+        "A1": "(W_f, U_f, V_f, b_f) = −(W_i, U_i, V_i, b_i), so f = 1 − i",
+        "A2": "φ₂ = id: the output is linear",
+        "A3": "U_i = 0, V_i = U_z: i and f read the cell, not the exposed state",
+        "A4": "U_o = 0, V_o = U_r: o reads the new cell",
+        "A5": "x°_t = x_{t+1}: o is fed the next input",
+        "A6": "c_0 = hG_0 and h_0 = r_1⊙c_0",
+    },
+    claims=_main,
+    examples={
+        "A1": {"bf": 1, "bn": 1, "h0": 1},
+        "A2": {"bn": 1, "Un": 1},
+        "A3": {"Uz": 1, "bn": 1, "h0": 1},
+        "A4": {"Ur": 1, "bn": 1, "h0": 1},
+        "A5": {"Wr": 1, "x2": 1, "bn": 1, "Un": 1},
+        "A6": {"Un": 1, "h0": 1},
+    },
+    by_hand="induction over t: the claims at t give the state that the step from t to t+1 is from",
+)
+
+
+def lstm_early(x: Vector, h: Vector, c: Vector, p: Any, phi: Any = tanh) -> tuple[Any, Any]:
+    """The LSTM with full peepholes, all of whose gates look at the old cell. Returns (h', c').
+
+    i, f, o = σ(W x + U h + V c + b), g = tanh(W_g x + U_g h + b_g), c' = f⊙c + i⊙g, h' = o⊙φ(c').
+    """
+    i = sigmoid(p.Wi @ x + p.Ui @ h + p.Vi @ c + p.bi)
+    f = sigmoid(p.Wf @ x + p.Uf @ h + p.Vf @ c + p.bf)
+    o = sigmoid(p.Wo @ x + p.Uo @ h + p.Vo @ c + p.bo)
+    g = tanh(p.Wg @ x + p.Ug @ h + p.bg)
+    c = f * c + i * g
+    return o * phi(c), c
+
+
+def _delayed(
+    given: Given, gru: Cell = gru, gru_delayed_reset: Cell = gru_delayed_reset
+) -> list[Claim]:
+    p = given.parameters(gru)
+    q = _host_weights(given, p)
+    phi = _identity if given.holds("A2") else tanh
+    late, r = given.vector("h0"), sigmoid(given.vector("a0"))
+    c = late
+    h = r * c if given.holds("A6") else c
+    claims = []
+    for t in range(1, 2 if given.symbolic else 4):
+        x = given.vector(f"x{t}")
+        h, c = lstm_early(x, h, c, q, phi=phi)
+        late, r = gru_delayed_reset(x, late, r, p)
+        claims += [Claim(f"c_{t} = hD_{t}", c, late), Claim(f"h_{t} = r_{t}⊙hD_{t}", h, r * late)]
+    return claims
+
+
+DELAYED = Theorem(
+    name="With its own timing, the LSTM is a GRU with delayed reset",
+    statement=(
+        "Let all gates of the LSTM read the cell c_{t−1}, with the weights of the main theorem and "
+        "no shift of the input. Under A1 to A4 and A6, c_t is the state of the GRU whose candidate "
+        "uses r_{t−1}⊙h_{t−1}, for every r_0 in (0, 1)^H, and h_t = r_t⊙c_t."
+    ),
+    assumptions={
+        "A1": "(W_f, U_f, V_f, b_f) = −(W_i, U_i, V_i, b_i), so f = 1 − i",
+        "A2": "φ₂ = id: the output is linear",
+        "A3": "U_i = 0, V_i = U_z: i and f read the cell",
+        "A4": "U_o = 0, V_o = U_r: o reads the cell",
+        "A6": "c_0 = hD_0 and h_0 = r_0⊙c_0",
+    },
+    claims=_delayed,
+    examples={
+        "A1": {"bf": 1, "bn": 1, "h0": 1},
+        "A2": {"bn": 1, "Un": 1},
+        "A3": {"Uz": 1, "bn": 1, "h0": 1},
+        "A4": {"Ur": 1, "bn": 1, "h0": 1},
+        "A6": {"Un": 1, "h0": 1},
+    },
+    by_hand="induction over t",
+)

@@ -1,0 +1,315 @@
+"""Three witnesses for every gradient: derived, by torch's autograd, by differences in 50 digits."""
+
+import mpmath
+import numpy as np
+import pytest
+import sympy
+import torch
+from cells_under_test import CELLS, drawn, name, one, parts
+from companion import gru, init, lstm, rnn, scan, sigmoid, softplus, tanh, trace
+from companion.symbolic import (
+    backward,
+    bptt,
+    components,
+    diag,
+    equal,
+    evaluate,
+    explicit,
+    jacobian,
+    matrix,
+    program,
+    run,
+    vector,
+)
+
+cells = pytest.mark.parametrize("cell", CELLS, ids=name)
+
+
+def seeds(cell, rng, xs, state):
+    outputs = rng.standard_normal((*parts(xs)[0].shape[:-1], parts(state)[0].shape[-1]))
+    return outputs, one(tuple(rng.standard_normal(part.shape) for part in parts(state)))
+
+
+def flat(gradients):
+    return [*gradients.p, *parts(gradients.xs), *parts(gradients.state)]
+
+
+def by_autograd(cell, xs, state, p, d_outputs, d_state):
+    def leaf(value):
+        return torch.tensor(value, requires_grad=True)
+
+    weights = type(p)(*map(leaf, p))
+    series, first = tuple(map(leaf, parts(xs))), tuple(map(leaf, parts(state)))
+    outputs, last = scan(cell, one(series), one(first), weights)
+    loss = (outputs * torch.tensor(d_outputs)).sum()
+    for part, seed in zip(parts(last), parts(d_state), strict=True):
+        loss = loss + (part * torch.tensor(seed)).sum()
+    loss.backward()
+    leaves = (*weights, *series, *first)
+    return [np.zeros(v.shape) if v.grad is None else v.grad.numpy() for v in leaves]
+
+
+@cells
+@pytest.mark.parametrize("batch_size", [None, 3, 4])
+def test_bptt_is_autograd(cell, batch_size):
+    """T = 13; batch 4 = H, where a slip of rows and columns raises nothing."""
+    rng = np.random.default_rng(0)
+    p, xs, state = drawn(cell, rng, 13, 3, 4, batch_size)
+    given = (cell, xs, state, p, *seeds(cell, rng, xs, state))
+    for ours, theirs in zip(flat(bptt(*given)), by_autograd(*given), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
+
+
+@cells
+def test_bptt_is_the_slope_in_fifty_digits(cell):
+    """Central differences of the same cell on mpmath numbers, T = 12: all parameters and inputs."""
+    rng = np.random.default_rng(1)
+    p, xs, state = drawn(cell, rng, 12, 1, 2)
+    d_outputs, d_state = seeds(cell, rng, xs, state)
+    exact = np.vectorize(mpmath.mpf, otypes=[object])
+
+    def loss(values):
+        count, inputs = len(p), len(parts(xs))
+        weights = type(p)(*values[:count])
+        now = tuple(values[count + inputs :])
+        total = 0
+        for t in range(12):
+            new = cell(*(s[t] for s in values[count : count + inputs]), *now, weights)
+            now = parts(new)
+            total += (now[0] * exact(d_outputs[t])).sum()
+        return total + sum((a * exact(b)).sum() for a, b in zip(now, parts(d_state), strict=True))
+
+    with mpmath.workdps(50):
+        values = [exact(value) for value in (*p, *parts(xs), *parts(state))]
+        step = mpmath.mpf(10) ** -16
+        slopes = []
+        for value in values:
+            slope = np.empty(value.shape, dtype=object)
+            for place in np.ndindex(*value.shape):
+                ends = []
+                for side in (1, -1):
+                    was = value[place]
+                    value[place] = was + side * step
+                    ends.append(loss(values))
+                    value[place] = was
+                slope[place] = (ends[0] - ends[1]) / (2 * step)
+            slopes.append(slope)
+        mp = type(p)(*values[: len(p)])
+        series = one(tuple(values[len(p) : len(p) + len(parts(xs))]))
+        first = one(tuple(values[len(p) + len(parts(xs)) :]))
+        seeded = exact(d_outputs), one(tuple(map(exact, parts(d_state))))
+        derived = flat(bptt(cell, series, first, mp, *seeded))
+        # The differences stop at step² = 1e-32: so do ours, run in the same 50 digits.
+        error = max(abs(a - b).max() for a, b in zip(derived, slopes, strict=True))
+        assert error < mpmath.mpf(10) ** -28
+    ours = flat(bptt(cell, xs, state, p, d_outputs, d_state))
+    for a, b in zip(ours, slopes, strict=True):
+        np.testing.assert_allclose(a, b.astype(float), rtol=1e-13, atol=1e-15)
+
+
+@cells
+def test_printed_code_is_what_runs(cell):
+    """`print(backward(cell))` is Python: executed as printed, it gives the same numbers."""
+    rng = np.random.default_rng(2)
+    p, xs, state = drawn(cell, rng, 1, 3, 4)
+    given = [part[0] for part in parts(xs)] + list(parts(state))
+    d_new = [rng.standard_normal(4) for _ in parts(state)]
+    derived = backward(cell)
+    names = {"sigmoid": sigmoid, "tanh": tanh, "softplus": softplus, "outer": np.outer}
+    exec(str(derived), names)
+    theirs = names[f"{derived.forward.name}_backward"](*given, p, *d_new)
+    ours = derived(*given, p, *d_new)
+    ours = [*ours[:-1], *ours[-1]]
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
+def test_the_backward_step_is_short():
+    """About a dozen lines for the GRU, under the cell's own names."""
+    code = str(backward(gru)).splitlines()
+    assert len(code) <= 14
+    assert "    da_z = dh_new*z*(1 - z)*(-h + n)" in code
+    assert "    dWz, dUz, dbz = outer(da_z, x), outer(da_z, h), da_z" in code
+
+
+@cells
+def test_a_gradient_that_is_cut_differs(cell):
+    """The negative control: without the state's share, the gradient of the weights is another."""
+    rng = np.random.default_rng(3)
+    p, xs, state = drawn(cell, rng, 12, 2, 3)
+    d_outputs, d_state = seeds(cell, rng, xs, state)
+    whole = bptt(cell, xs, state, p, d_outputs, d_state)
+    cut = [
+        flat(
+            bptt(cell, one(tuple(s[t : t + 1] for s in parts(xs))), state, p, d_outputs[t : t + 1])
+        )
+        for t in range(12)
+    ]
+    assert not np.allclose(whole.p[0], sum(g[0] for g in cut), atol=1e-3)
+
+
+def value_of(found, known, rows, columns):
+    """A Jacobian's value, also of a zero one, which as an expression has no size."""
+    if hasattr(found, "rows"):
+        return found.evaluate(known)
+    return evaluate(found, known) if found.expr else np.zeros((rows, columns), dtype=int)
+
+
+@pytest.mark.parametrize("H", [1, 2, 3])
+@cells
+def test_matrix_form_is_componentwise_sympy(cell, H):
+    """∂(new state)/∂(states, inputs, biases): every entry against SymPy's own derivative, D = 2."""
+    values, new = explicit(cell, 2, H)
+    lines = program(cell)
+    known = dict(values)
+    for line in lines.lines:
+        known[line.name] = evaluate(line.expr, known)
+    rows = np.concatenate(parts(new))
+    rng = np.random.default_rng(H)
+    atoms = [s for value in values.values() for s in value.flat]
+    point = {
+        s: sympy.Float(v, 30) for s, v in zip(atoms, rng.uniform(-1, 1, len(atoms)), strict=True)
+    }
+    biases = [n for n, shape in lines.parameters.items() if shape == ("H",)]
+    for column in (*lines.states, *lines.inputs, biases[0], biases[-1]):
+        found = value_of(jacobian(cell, (column,)), known, len(rows), len(values[column]))
+        theirs = np.array([[row.diff(s) for s in values[column]] for row in rows])
+        assert found.shape == theirs.shape
+        for ours, other in zip(found.flat, theirs.flat, strict=True):
+            # Equal as expressions where SymPy can tell; at a random point, 30 digits, in any case.
+            difference = (sympy.sympify(ours) - other).xreplace(point)
+            assert abs(difference.evalf(30)) < 1e-25, (column, ours, other)
+
+
+@pytest.mark.parametrize("H", [1, 2])
+def test_some_matrix_forms_are_equal_as_expressions(H):
+    for cell in (rnn, gru, lstm):
+        values, new = explicit(cell, 1, H)
+        known = dict(values)
+        for line in program(cell).lines:
+            known[line.name] = evaluate(line.expr, known)
+        found = value_of(jacobian(cell), known, H, H)
+        columns = np.concatenate([values[s] for s in program(cell).states])
+        for row, component in zip(found, np.concatenate(parts(new)), strict=True):
+            for entry, symbol in zip(row, columns, strict=True):
+                assert sympy.expand(entry - component.diff(symbol)) == 0
+
+
+def test_the_textbooks_forms():
+    U, Un, Uz, Ur = map(matrix, ("U", "Un", "Uz", "Ur"))
+    h, z, r, n, new = map(vector, ("h", "z", "r", "n", "h'"))
+    assert equal(jacobian(rnn), diag(1 - new**2) @ U)
+    expected = (
+        diag(1 - z)
+        + diag(z * (1 - z) * (n - h)) @ Uz
+        + diag(z * (1 - n**2)) @ Un @ (diag(r) + diag(h * r * (1 - r)) @ Ur)
+    )
+    assert equal(jacobian(gru), expected)
+    assert not equal(jacobian(gru), expected + diag(z))
+    # The direct part of ∂c'/∂c is diag(f); the total over a step of h is more than that.
+    assert str(jacobian(lstm)["c'", "c"]) == "Diag(f)"
+
+
+@cells
+def test_jacobians_multiply_over_time(cell):
+    """The product of the one-step blocks is the derivative of the last state by the first."""
+    rng = np.random.default_rng(4)
+    p, xs, state = drawn(cell, rng, 12, 2, 3)
+    derived, now, product = backward(cell), parts(state), 1
+    for t in range(12):
+        values = derived.values((*(s[t] for s in parts(xs)), *now), p)
+        step = value_of(jacobian(cell), values, 3, 3)
+        product = step @ product if t else step
+        now = tuple(values[n] for n in derived.forward.outputs)
+    size = 3 * len(now)
+    for row in range(size):
+        seed = one(tuple(np.eye(size)[row].reshape(-1, 3)))
+        back = bptt(cell, xs, state, p, d_state=seed)
+        np.testing.assert_allclose(product[row], np.concatenate(parts(back.state)), atol=1e-12)
+
+
+def test_the_program_is_the_cell():
+    """The lines, put into each other, are the run of the cell itself on vectors."""
+    for cell in CELLS:
+        lines, known = program(cell), {}
+        for line in lines.lines:
+            known[vector(line.name)] = line.expr.xreplace(known)
+        assert equal(one(tuple(known[vector(n)] for n in lines.outputs)), run(cell)), name(cell)
+
+
+def swapped(x, h, p):
+    """The GRU with z and r in each other's place."""
+    r = sigmoid(p.Wz @ x + p.Uz @ h + p.bz)
+    z = sigmoid(p.Wr @ x + p.Ur @ h + p.br)
+    n = tanh(p.Wn @ x + p.Un @ (r * h) + p.bn)
+    return (1 - z) * h + z * n
+
+
+def dropped(x, h, p):
+    """The GRU without the reset's bias, though it reads it."""
+    z = sigmoid(p.Wz @ x + p.Uz @ h + p.bz)
+    r = sigmoid(p.Wr @ x + p.Ur @ h + 0 * p.br)
+    n = tanh(p.Wn @ x + p.Un @ (r * h) + p.bn)
+    return (1 - z) * h + z * n
+
+
+def starred(x, h, p):
+    """`*` for `@`: with H = D NumPy computes it."""
+    return tanh(p.W * x + p.U @ h + p.b)
+
+
+@pytest.mark.parametrize("saboteur", [swapped, dropped])
+def test_saboteurs_gradients_are_not_the_grus(saboteur):
+    rng = np.random.default_rng(5)
+    p, xs, state = drawn(gru, rng, 12, 3, 4)
+    given = (xs, state, p, *seeds(gru, rng, xs, state))
+    theirs = by_autograd(gru, *given)
+    ours = bptt(saboteur, xs, state, init(saboteur, 3, 4, rng)._replace(**p._asdict()), *given[3:])
+    names = list(trace(saboteur).parameters)
+    same = [
+        np.allclose(getattr(ours.p, n), g, atol=1e-6)
+        for n, g in zip(p._fields, theirs, strict=False)
+    ]
+    assert set(names) == set(p._fields)
+    assert not all(same)
+    assert not equal(run(saboteur), run(gru))
+    assert not equal(jacobian(saboteur), jacobian(gru)) or saboteur is dropped
+
+
+def test_a_star_for_an_at_is_refused():
+    for derive in (backward, jacobian, run, program):
+        with pytest.raises(TypeError, match=r"cell starred: W is a matrix; '\*' needs a vector"):
+            derive(starred)
+
+
+def test_bad_arguments_are_named():
+    p, xs, state = drawn(gru, np.random.default_rng(0), 3, 2, 4)
+    with pytest.raises(ValueError, match=r"d_outputs has shape \(2, 4\); expected \(3, 4\)"):
+        bptt(gru, xs, state, p, np.ones((2, 4)))
+    with pytest.raises(ValueError, match=r"d_state has shape \(3,\); expected \(4,\)"):
+        bptt(gru, xs, state, p, d_state=np.ones(3))
+    with pytest.raises(ValueError, match=r"xs has shape \(3, 3\); expected \(T, 2\)"):
+        bptt(gru, np.ones((3, 3)), state, p)
+    with pytest.raises(ValueError, match="v is 'q'; expected one of x, h, bz, br, bn of gru"):
+        jacobian(gru, "q")
+    with pytest.raises(TypeError, match="expected a vector's symbol"):
+        jacobian(vector("h") ** 2, vector("h") ** 2)
+
+    def cell(x, h, p):
+        dh = p.U @ h
+        return tanh(p.W @ x + dh)
+
+    with pytest.raises(ValueError, match="the names dh are those of gradients"):
+        backward(cell)
+
+
+def test_components_of_the_jacobian_by_hand():
+    """The vector form agrees with the sum over an index: d tanh(U h)_j / d h_k = (1 − y²) U_jk."""
+    U, h = matrix("U"), vector("h")
+    v = vector("v")
+    ours = components(jacobian(tanh(U @ h), h) @ v, 1, 2)
+    array = components(tanh(U @ h), 1, 2)
+    hs = [sympy.IndexedBase("h")[k] for k in range(2)]
+    vs = [sympy.IndexedBase("v")[k] for k in range(2)]
+    for row, entry in zip(array, ours, strict=True):
+        assert sympy.expand(entry - sum(row.diff(a) * b for a, b in zip(hs, vs, strict=True))) == 0

@@ -1,0 +1,336 @@
+"""Vectors of unspecified size: what they prove, what they mean, and what they refuse."""
+
+import re
+
+import numpy as np
+import pytest
+import sympy
+from cells_under_test import CELLS, drawn, name, parts
+from companion import gru, gru_reset_after, lstm, rnn, sigma, sigmoid, softplus, tanh, trace
+from companion.symbolic import (
+    component,
+    components,
+    diag,
+    equal,
+    evaluate,
+    explicit,
+    jacobian,
+    latex,
+    matrix,
+    normal,
+    parameters,
+    program,
+    run,
+    vector,
+)
+from companion.symbolic.components import size
+from hypothesis import given
+from hypothesis import strategies as st
+
+cells = pytest.mark.parametrize("cell", CELLS, ids=name)
+U, V = matrix("U"), matrix("V")
+a, b, h, x, z, n, r = map(vector, ("a", "b", "h", "x", "z", "n", "r"))
+
+
+def test_the_ring():
+    assert equal((1 - z) * h + z * n, h + z * (n - h))
+    assert equal(z * (h + n) - h * z, n * z)
+    assert not equal((1 - z) * h + z * n, z * h + (1 - z) * n)  # z writes, or keeps
+    assert equal((h, n * z), (h + 0, z * n))
+    assert not equal((h, n), (n, h))
+
+
+def test_a_matrix_acts_linearly_and_no_more():
+    assert equal(U @ (2 * a - b / 3 + 0), 2 * (U @ a) - (U @ b) / 3)
+    assert equal(U @ (sympy.sqrt(2) * a * (1 - b)), sympy.sqrt(2) * (U @ a - U @ (a * b)))
+    assert equal(U @ (V @ (a + b)), U @ (V @ a) + U @ (V @ b))
+    assert equal((U + 2 * V) @ a, U @ a + 2 * (V @ a))
+    assert equal((U @ V).T, V.T @ U.T)
+    assert equal((U - diag(a) @ V / 2).T, U.T - V.T @ diag(a) / 2)
+    assert equal(diag(a) @ diag(b), diag(a * b))
+    assert equal(-U, (-1) * U)
+    for left, right in [
+        (U @ (r * h), r * (U @ h)),  # reset before and after
+        (U @ (a * b), (U @ a) * (U @ b)),
+        (U @ (V @ a), V @ (U @ a)),
+        (U @ a, V @ a),
+        (U @ tanh(a), tanh(U @ a)),
+    ]:
+        assert not equal(left, right)
+    assert not equal(U @ V, V @ U)
+    assert not equal(U, U.T)
+
+
+def test_matvec_is_lazy():
+    """As written until it is compared: twelve steps unrolled stay small."""
+    assert str(U @ (a + b)) == "U @ (a + b)"
+    state, p = h, parameters(gru)
+    for t in range(12):
+        state = gru(vector(f"x{t}"), state, p)
+    assert state.has(h)
+
+
+def test_sigmoid_has_a_normal_form():
+    assert equal(sigmoid(-(U @ h) - b), 1 - sigmoid(U @ h + b))
+    assert equal(sigmoid(U @ (h - b)), 1 - sigmoid(U @ b - U @ h))
+    assert equal(tanh(-(U @ h)), -tanh(U @ h))
+    assert not equal(sigmoid(2 * a), sigmoid(a))
+
+
+def test_equal_is_sound_and_not_complete():
+    """A true identity that it does not know comes back False, which refutes nothing."""
+    assert not equal(tanh(a), 2 * sigmoid(2 * a) - 1)
+    at = np.linspace(-3, 3, 7)
+    np.testing.assert_allclose(np.tanh(at), 2 * sigmoid(2 * at) - 1, atol=1e-15)
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_what_is_equal_is_equal_on_numbers(seed):
+    """Random expressions against their normal form, on random arrays."""
+    rng = np.random.default_rng(seed)
+    pool = [a, b, h, sympy.Integer(1), sympy.Integer(-2)]
+    for _ in range(8):
+        left, right = (pool[k] for k in rng.integers(len(pool), size=2))
+        kind = rng.integers(6)
+        pool.append(
+            [left + right, left - right, left * right, sigmoid(left), tanh(left), U @ left][kind]
+        )
+    expr = pool[-1]
+    values = {k: rng.uniform(-1, 1, 3) for k in "abh"} | {"U": rng.uniform(-1, 1, (3, 3))}
+
+    def value(e):
+        return np.broadcast_to(np.asarray(evaluate(e, values), float), (3,))
+
+    np.testing.assert_allclose(value(expr), value(normal(expr)), rtol=1e-9, atol=1e-9)
+
+
+SLIPS = """
+U * h
+h * U
+h @ U
+U + h
+h + U
+h - U
+U - 1
+(1 - z) * U
+U / h
+U * V
+U / 0
+U @ "h"
+U @ np.ones(2)
+np.ones(2) * U
+sigmoid(U)
+equal(U, h)
+equal(h, (h,))
+h / h
+1 / h
+(a + b) / (a + b)
+(a * b) / b
+tanh(a) / tanh(a)
+(U @ h) / (U @ h)
+(a + b) ** 2 / (a + b)
+2**a
+a**b
+sympy.sqrt(a + b)
+"""
+
+
+@pytest.mark.parametrize("slip", SLIPS.strip().splitlines())
+def test_what_has_no_meaning_raises(slip):
+    with pytest.raises(TypeError):
+        eval(slip)
+
+
+def test_messages_are_in_words():
+    with pytest.raises(TypeError, match=r"U \* h: a matrix acts through @"):
+        _ = U * h
+    with pytest.raises(TypeError, match=r"h \* U: a matrix acts through @"):
+        _ = h * U
+    with pytest.raises(TypeError, match=r"\(a \+ b\)\*\*\(-1\): a vector cannot be divided by"):
+        _ = h / (a + b)
+    with pytest.raises(TypeError, match="h @ U: expected a matrix on the left"):
+        _ = h @ U
+
+
+def test_sympy_elsewhere_is_left_alone():
+    """The guard against division sees vectors only."""
+    p, q = sympy.symbols("p q")
+    assert (p + q) / (p + q) == 1
+    assert 1 / sympy.sin(p) * sympy.sin(p) == 1
+
+
+@cells
+@pytest.mark.parametrize("H", [1, 2, 3])
+def test_what_a_symbolic_run_means(cell, H):
+    """Its components are those of the same cell run on arrays of SymPy symbols."""
+    D = 2
+    _, new = explicit(cell, D, H)
+    shapes = dict(program(cell).parameters)
+    for ours, theirs in zip(parts(run(cell)), parts(new), strict=True):
+        array = components(ours, D, H, shapes)
+        assert array.shape == theirs.shape == (H,)
+        assert all(left == right for left, right in zip(array, theirs, strict=True))
+
+
+@cells
+def test_a_symbolic_run_on_numbers(cell):
+    rng = np.random.default_rng(0)
+    p, xs, state = drawn(cell, rng, 1, 3, 4)
+    given = [part[0] for part in parts(xs)] + list(parts(state))
+    traced = trace(cell)
+    names = [wire.name for wire in (*traced.inputs, *traced.states)]
+    values = dict(zip(names, given, strict=True)) | p._asdict()
+    for ours, theirs in zip(parts(run(cell)), parts(cell(*given, p)), strict=True):
+        np.testing.assert_allclose(evaluate(ours, values), theirs, rtol=0, atol=1e-14)
+
+
+def test_a_component_has_a_sum_for_every_matrix():
+    j, k = sympy.symbols("j k", integer=True)
+    Uj, rk, hk = (sympy.IndexedBase(s) for s in "Urh")
+    expected = sympy.Sum(Uj[j, k] * rk[k] * hk[k], (k, 0, sympy.Symbol("H") - 1))
+    assert component(U @ (r * h)) == expected
+    assert "Sum" in str(component(U @ (V @ h)).args[0])  # a sum in the sum, over another index
+    assert component(matrix("W") @ x, 0).limits[0][2] == sympy.Symbol("D") - 1
+    at = component(U @ (r * h) - r * (U @ h)).subs("H", 2).doit().subs(j, 1)
+    array = components(U @ (r * h) - r * (U @ h), 1, 2)
+    assert sympy.expand(at - array[1]) == 0
+
+
+def test_shapes_of_what_is_written_by_hand():
+    assert size(matrix("W") @ x + h) == "H"
+    assert size(sympy.Integer(2)) == ""
+    assert size(matrix("W").T @ h) == "D"
+    for wrong in (matrix("W") @ h, U @ x, x + h, x * h, U @ (matrix("W").T @ h)):
+        with pytest.raises(TypeError, match=r"shape|differ"):
+            components(wrong, 2, 3)
+    assert size(matrix("A") @ x, {"A": ("H", "D"), "x": ("D",)}) == "H"
+
+
+def test_parameters_are_traced_first():
+    p = parameters(gru_reset_after)
+    assert p._fields == tuple(trace(gru_reset_after).parameters)
+    assert equal(p.Un @ h + p.bUn, matrix("Un") @ h + vector("bUn"))
+
+    def slipped(x, h, p):
+        return tanh(p.W @ x + p.U * h)
+
+    def mixed(x, h, p):
+        return tanh(p.W @ x + p.U @ h) * x
+
+    for wrong in (slipped, mixed):
+        for ask in (parameters, run, program, jacobian, latex):
+            with pytest.raises(TypeError, match=f"cell {wrong.__name__}"):
+                ask(wrong)
+
+
+def sabotaged(x, h, p):
+    """The GRU with z and r swapped where they are used."""
+    z = sigmoid(p.Wz @ x + p.Uz @ h + p.bz)
+    r = sigmoid(p.Wr @ x + p.Ur @ h + p.br)
+    n = tanh(p.Wn @ x + p.Un @ (z * h) + p.bn)
+    return (1 - r) * h + r * n
+
+
+def shortened(x, h, p):
+    """The GRU without what it keeps."""
+    z = sigmoid(p.Wz @ x + p.Uz @ h + p.bz)
+    r = sigmoid(p.Wr @ x + p.Ur @ h + p.br)
+    n = tanh(p.Wn @ x + p.Un @ (r * h) + p.bn)
+    return h + z * n
+
+
+def rewritten(x, h, p):
+    """The GRU, said otherwise."""
+    keep = sigmoid(-(p.Uz @ h) - p.Wz @ x - p.bz)
+    r = sigmoid(p.Ur @ h + p.br + p.Wr @ x)
+    return keep * h + (1 - keep) * tanh(p.Un @ (h * r) + p.bn + p.Wn @ x)
+
+
+def test_saboteurs_are_not_proved():
+    assert equal(run(gru), run(rewritten))
+    for saboteur in (sabotaged, shortened, gru_reset_after):
+        assert not equal(run(gru), run(saboteur))
+        assert components(run(gru) - run(saboteur), 1, 1)[0] != 0
+
+
+LATEX = {
+    rnn: r"h_{t} &= \tanh(W x_{t} + U h_{t-1} + b)",
+    gru: r"""
+z_{t} &= \sigma(W_{z} x_{t} + U_{z} h_{t-1} + b_{z}) \\
+r_{t} &= \sigma(W_{r} x_{t} + U_{r} h_{t-1} + b_{r}) \\
+n_{t} &= \tanh\bigl(W_{n} x_{t} + U_{n} (r_{t} \odot h_{t-1}) + b_{n}\bigr) \\
+h_{t} &= (1 - z_{t}) \odot h_{t-1} + z_{t} \odot n_{t}
+""",
+}
+
+
+@pytest.mark.parametrize("cell", LATEX, ids=name)
+def test_latex_is_the_textbooks(cell):
+    light = re.sub(r"\\mathbf\{(\w)\}", r"\1", latex(cell))  # every letter is bold; leave that out
+    expected = LATEX[cell].strip().splitlines()
+    assert light.splitlines() == [r"\begin{aligned}", *expected, r"\end{aligned}"]
+
+
+def test_latex_of_the_lstm():
+    lines = latex(lstm).splitlines()
+    assert lines[-3].startswith(r"\mathbf{c}_{t} &= \mathbf{f}_{t} \odot \mathbf{c}_{t-1} +")
+    assert lines[-2] == r"\mathbf{h}_{t} &= \mathbf{o}_{t} \odot \tanh(\mathbf{c}_{t})"
+    linear = latex(CELLS[-1]).splitlines()[-2]
+    assert linear == r"\mathbf{h}_{t} &= \mathbf{o}_{t} \odot \mathbf{c}_{t}"
+
+
+@cells
+def test_latex_says_what_the_cell_does(cell):
+    """The printed equations, read back as Python, are the cell: the letters are not decoration."""
+    text = latex(cell)
+    assert text.count("{") == text.count("}")
+    assert text.count("(") == text.count(")")
+    traced, rng = trace(cell), np.random.default_rng(0)
+    p, xs, state = drawn(cell, rng, 1, 4, 4)
+    given = [part[0] for part in parts(xs)] + list(parts(state))
+    known = {"sigma": sigmoid, "tanh": tanh, "softplus": softplus}
+    for wire, value in zip((*traced.inputs, *traced.states), given, strict=True):
+        known[wire.name + ("_old" if wire in traced.states else "_t")] = value
+    known |= {f"p_{field}": value for field, value in p._asdict().items()}
+    for line in text.splitlines()[1:-1]:
+        line = line.removesuffix(r" \\").replace(r"\bigl", "").replace(r"\bigr", "")
+        line = line.replace(r"\mathbf{x}^{\circ}_{t}", "xo_t")
+        line = re.sub(r"\\mathbf\{(\w)\}\^\{\\mathrm\{(\w+)\}\}", r"\\mathbf{\1\2}", line)
+        line = re.sub(r"\\mathbf\{(\w+)\}_\{t-1\}", r"\1_old", line)
+        line = re.sub(r"\\mathbf\{(\w+)\}_\{t\}", r"\1_t", line)
+        line = re.sub(r"\\mathbf\{(\w)\}_\{(\w)_\{(\w)\}\}", r"p_\1\2\3", line)
+        line = re.sub(r"\\mathbf\{(\w)\}_\{(\w)\}", r"p_\1\2", line)
+        line = re.sub(r"\\mathbf\{(\w)\}", r"p_\1", line)
+        line = re.sub(r"(p_[WUV]\w*) ", r"\1 @ ", line)
+        line = line.replace(r"\operatorname{softplus}", "softplus").replace(r"\odot", "*")
+        left, right = line.replace("\\", "").split(" &= ")
+        known[left] = eval(right, {}, known)
+    for wire, value in zip(traced.states, parts(cell(*given, p)), strict=True):
+        np.testing.assert_allclose(known[f"{wire.name}_t"], value, rtol=0, atol=1e-14)
+
+
+def test_latex_of_what_is_derived():
+    assert latex(h + z * (n - h)) == (r"\mathbf{h} + \mathbf{z} \odot (\mathbf{n} - \mathbf{h})")
+    assert latex(-2 * (U @ (r * h)) + h**2 / 2 - 1) == (
+        r"\frac{1}{2} \mathbf{h}^{2} - 2 \mathbf{U} (\mathbf{h} \odot \mathbf{r}) - 1"
+    )
+    assert latex(U.T @ diag(z)) == r"\mathbf{U}^{\top} \operatorname{diag}(\mathbf{z})"
+    assert latex(sigmoid(vector("bz"))) == r"\sigma(\mathbf{b}_{z})"
+    assert latex(jacobian(lstm)).startswith(r"\begin{pmatrix}")
+    assert jacobian(rnn)._repr_latex_().startswith(r"$\displaystyle \operatorname{diag}")
+
+
+def test_what_is_no_equation_is_refused():
+    def looped(x, h, p):
+        for _ in range(2):
+            h = tanh(p.W @ x + p.U @ h)
+        return h
+
+    with pytest.raises(TypeError, match=r"cell looped: .*is not an equation"):
+        latex(looped)
+
+
+def test_sigma_prints_and_differentiates():
+    s = sympy.Symbol("s")
+    assert sympy.latex(sigma(s) ** 2) == r"\sigma^{2}{\left(s \right)}"
+    assert softplus(s).diff(s) == sigma(s)
