@@ -167,7 +167,11 @@ def finish(app: Sphinx, error: Exception | None) -> None:
 
 
 def address(app: Sphinx, config: Any) -> None:
-    config.ogp_site_url = config.html_baseurl  # the public address is written once, in _config.yml
+    """The public address and the repository are written once, in _config.yml."""
+    config.ogp_site_url = config.html_baseurl
+    # {test}`test_theorems.py` on a page leads to the test that stands behind it.
+    source = config.html_theme_options["repository_url"]
+    config.extlinks = {"test": (f"{source}/blob/main/tests/%s", "tests/%s")}
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
