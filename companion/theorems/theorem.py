@@ -12,7 +12,7 @@ reader's to check. What is checked by machine is each claim.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -21,7 +21,8 @@ import numpy as np
 import sympy
 
 from companion.parameters import parameter_set
-from companion.symbolic import diag, equal, latex, matrix, normal, vector
+from companion.symbolic import diag, equal, latex, matrix, normal, program, vector
+from companion.symbolic.evaluate import compiled
 from companion.trace import Cell, trace
 
 Expr = Any
@@ -183,7 +184,8 @@ class Theorem:
     that lists them, given a :class:`Given`, and cells by keyword. examples: for each assumption the
     integers for which the statement fails without it, and the sizes (D, H) where they are not 1.
     rewrite: an identity of numbers that the proof needs besides those of the ring, such as
-    tanh a = 2σ(2a) − 1, itself proved by `lemma`. measured: it is not proved, only measured.
+    tanh a = 2σ(2a) − 1, itself proved by `lemma`. kind: "identity"; "intervals", of numbers, proved
+    by enclosing them; or "numbers", measured only. by_hand: what the reader has to check.
     """
 
     name: str
@@ -194,13 +196,15 @@ class Theorem:
     sizes: tuple[int, int] = (1, 1)
     rewrite: Callable[[Expr], Expr] | None = None
     lemma: Callable[[], bool] | None = None
-    measured: bool = False
-    by_hand: str = field(default="")
+    kind: str = "identity"
+    by_hand: str = ""
 
     def prove(self, **cells: Cell) -> Proof:
         """Prove it, or say that it is open. cells: others in the place of the statement's own."""
-        if self.measured:
+        if self.kind == "numbers":
             return Proof("measured", self.check(), self._labels(), "")
+        if self.kind == "intervals":
+            return self._enclosed()
         claims = self.claims(Symbols(), **cells)
         lines = " \\\\\n".join(_printed(claim) for claim in claims)
         text = f"\\begin{{aligned}}\n{lines}\n\\end{{aligned}}"
@@ -245,6 +249,14 @@ class Theorem:
         claims = self.claims(Arrays(rng=np.random.default_rng(0)))
         return tuple(claim.label for claim in claims)
 
+    def _enclosed(self) -> Proof:
+        claims = self.claims(Arrays(integers={}, sizes=self.sizes))
+        labels = tuple(claim.label for claim in claims)
+        for claim in claims:
+            if not bool((claim.right - claim.left).a > 0):
+                return Proof("open", claim.right - claim.left, labels, "")
+        return Proof("proved", sympy.S.Zero, labels, "")
+
     def _residual(self, claim: Claim) -> Any:
         rewrite = self.rewrite or (lambda expr: expr)
         if hasattr(claim.left, "__matmul__"):
@@ -284,6 +296,31 @@ def _printed(claim: Claim) -> str:
     sides = [latex(s if hasattr(s, "__matmul__") else sympy.sympify(s)) for s in
              (claim.left, claim.right)]  # fmt: skip
     return f"{sides[0]} &{sign} {sides[1]}"
+
+
+def line(cell: Cell, name: str, **values: Any) -> Any:
+    """One line of a cell, such as its c' = f⊙c + i⊙g, on values given by name.
+
+    A primed name is the new state's. Raises KeyError for a name that the cell does not have.
+
+    >>> from companion import lstm
+    >>> line(lstm, "c'", f=0.5, c=4.0, i=1.0, g=0.25)
+    2.25
+    """
+    expressions = {line.name: line.expr for line in program(cell).lines}
+    return compiled(expressions[name])(values)
+
+
+def largest(values: Any) -> Any:
+    """The maximum, of numbers or of intervals.
+
+    >>> largest([1.0, 3.0])
+    3.0
+    """
+    values = list(values)
+    if isinstance(values[0], mpmath.iv.mpf):
+        return mpmath.iv.mpf([max(v.a for v in values), max(v.b for v in values)])
+    return max(values)
 
 
 def set_of(**values: Any) -> SimpleNamespace:
