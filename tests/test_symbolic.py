@@ -129,7 +129,7 @@ h / h
 tanh(a) / tanh(a)
 (U @ h) / (U @ h)
 (a + b) ** 2 / (a + b)
-2**a
+(-2)**a
 a**b
 sympy.sqrt(a + b)
 """

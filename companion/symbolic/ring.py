@@ -42,6 +42,7 @@ class MatVec(sympy.Expr):  # type: ignore[misc]
     """
 
     is_commutative = True
+    is_real = True  # else SymPy takes a tanh of it apart into real and imaginary quotients
     precedence = PRECEDENCE["Mul"]
 
     def __new__(cls, matrix: Expr, v: Expr) -> MatVec:
@@ -125,6 +126,8 @@ def normal(expr: Expr) -> Expr:
 
 def _refuse_division(power: Expr) -> Expr:
     base, exponent = power.args
+    if base.is_number and base.is_positive:
+        return power  # such as e^a, which is never 0
     if not (exponent.is_Integer and exponent.is_positive) and power.has(VectorSymbol, MatVec):
         why = (
             "a vector cannot be divided by, since a component may be zero"

@@ -6,7 +6,9 @@ from typing import Any
 
 from companion.cells import gru, gru_reset_after, lstm, rnn
 from companion.ops import Vector, sigmoid, tanh
-from companion.theorems.theorem import Claim, Given, Theorem, gate, line, set_of
+from companion.theorems.given import Claim, Given
+from companion.theorems.pieces import gate, line, set_of
+from companion.theorems.theorem import Theorem
 from companion.trace import Cell
 from companion.variants import (
     cell_gated_lstm,
@@ -186,14 +188,12 @@ MIN_GRU = Theorem(
 )
 
 
-def _ladder(
-    given: Given, reading_lstm: Cell = reading_lstm, gru: Cell = gru
-) -> list[Claim]:
+def _ladder(given: Given, reading_lstm: Cell = reading_lstm, gru: Cell = gru) -> list[Claim]:
     p, x, h, c = given.parameters(lstm), *map(given.vector, ("x", "h", "c"))
     i, f, o, g = (sigmoid(given.vector(f"a{k}")) for k in "ifog")
     last = given.vector("al")
     new = line(coupled_lstm, "c'", i=i, c=c, g=g)
-    read = reading_lstm if given.holds("D1") else lambda x, c, p: cell_gated_lstm(x, o * c, c, p)[1]
+    written = cell_gated_lstm(x, o * c, c, p)[1]
     letters = {"z": "i", "r": "o", "n": "g"}
     q = set_of(**{f"{k}{gate}": getattr(p, k + letters[gate]) for gate in "zrn" for k in "WUb"})
     return [
@@ -204,7 +204,8 @@ def _ladder(
               gate(p, "i", x, c) - gate(p, "i", x, h), p.Ui @ (c - h)),
         Claim("reading-side gate: argument of g",
               gate(p, "g", x, o * c) - gate(p, "g", x, last * c), p.Ug @ ((o - last) * c)),
-        Claim("the last rung = GRU", read(x, c, p), gru(x, c, q)),
+        Claim("the last rung = GRU",
+              reading_lstm(x, c, p) if given.holds("D1") else written, gru(x, c, q)),
     ]  # fmt: skip
 
 
@@ -212,8 +213,8 @@ LADDER = Theorem(
     name="The ladder from the LSTM to the GRU",
     statement=(
         "Each rung differs from the one before by ((1−i) − f)⊙c, which vanishes if f = 1−i; by "
-        "o⊙(c' − tanh c'), if c' = 0; in the arguments of i and o by U(c − h), if h = c; in that of "
-        "g by U_g((o_t − o_{t−1})⊙c_{t−1}), if the gate stands still. The last rung is the GRU."
+        "o⊙(c' − tanh c'), if c' = 0; in the arguments of i and o by U(c − h), if h = c; in that "
+        "of g by U_g((o_t − o_{t−1})⊙c_{t−1}), if the gate stands still. The last is the GRU."
     ),
     assumptions={"D1": "the output gate acts when the cell is read, not when it is written"},
     claims=_ladder,

@@ -12,11 +12,11 @@ from companion.cells import gru, lstm_host
 from companion.ops import Vector, sigmoid, tanh
 from companion.symbolic.evaluate import named
 from companion.symbolic.program import program
-from companion.theorems.theorem import Claim, Given, Theorem, gate, set_of
+from companion.theorems.given import Claim, Given
+from companion.theorems.pieces import gate, set_of
+from companion.theorems.theorem import Theorem
 from companion.trace import Cell
 from companion.variants import gru_delayed_reset
-
-Z, R, N = "zrn"
 
 
 def _identity(a: Any) -> Any:
@@ -45,17 +45,17 @@ def _main(given: Given, gru: Cell = gru, lstm_host: Cell = lstm_host) -> list[Cl
     xs = {t: given.vector(f"x{t}") for t in range(1, times.stop + 1)}
     state = given.vector("h0")
     c = state
-    h = sigmoid(gate(p, R, xs[1], c)) * c if given.holds("A6") else c
+    h = sigmoid(gate(p, "r", xs[1], c)) * c if given.holds("A6") else c
     claims = []
     for t in times:
         xo = xs[t + 1] if given.holds("A5") else xs[t]
-        z, n = sigmoid(gate(p, Z, xs[t], state)), named(program(gru), [xs[t], state], p)[N]
+        z, n = sigmoid(gate(p, "z", xs[t], state)), named(program(gru), [xs[t], state], p)["n"]
         i, f = (sigmoid(gate(q, k, xs[t], h) + getattr(q, f"V{k}") @ c) for k in "if")
         g = tanh(gate(q, "g", xs[t], h))
         h, c = lstm_host(xs[t], xo, h, c, q, phi=phi)
         state = gru(xs[t], state, p)
         o = sigmoid(gate(q, "o", xo, 0 * h) + q.Vo @ c) if given.holds("A4") else None
-        r = sigmoid(gate(p, R, xs[t + 1], state))
+        r = sigmoid(gate(p, "r", xs[t + 1], state))
         claims += [
             Claim(f"c_{t} = hG_{t}", c, state),
             Claim(f"h_{t} = r_{t + 1}⊙hG_{t}", h, r * state),
