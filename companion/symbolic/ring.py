@@ -89,7 +89,7 @@ def equal(a: Any, b: Any) -> bool:
     a, b: vectors, matrices (equal if they take every vector to the same one), or tuples of such.
     Both sides are brought to a normal form: products and ``@`` distributed over sums, numbers in
     front, σ(−a) = 1 − σ(a). That is sound but not complete: tanh a = 2σ(2a) − 1 comes back False,
-    so a False refutes nothing.
+    so a False refutes nothing. Write fractions: decimals are rounded as SymPy rounds them.
 
     >>> from companion import sigmoid
     >>> from companion.symbolic import matrix

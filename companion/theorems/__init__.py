@@ -19,6 +19,7 @@ from companion.theorems.gates import (
     MIN_GRU,
     SECOND_BIAS,
     SIGN,
+    SMALL,
 )
 from companion.theorems.given import Arrays, Claim, Given, Symbols
 from companion.theorems.main import DELAYED, MAIN
@@ -41,6 +42,7 @@ THEOREMS: tuple[Theorem, ...] = (
     RESET,
     CONSTANT,
     LIMIT,
+    SMALL,
     LOGISTIC,
     SMOOTHING,
     BOUND,

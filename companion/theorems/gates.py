@@ -135,6 +135,30 @@ LIMIT = Theorem(
 )
 
 
+def _small(given: Given, lstm: Cell = lstm, rnn: Cell = rnn) -> list[Claim]:
+    p, x, s, c = given.parameters(lstm), *map(given.vector, ("x", "s", "c"))
+    if given.holds("G1"):
+        p = p._replace(Wi=0 * p.Wi, Ui=0 * p.Ui)
+    i = sigmoid(p.bi)
+    h = i * s
+    plain = rnn(x, s, set_of(W=p.Wg, U=p.Ug @ given.diag(i), b=p.bg))
+    f, o = (sigmoid(gate(p, letter, x, h)) for letter in "fo")
+    return [Claim("h' = o⊙tanh(f⊙c + i⊙s')", lstm(x, h, c, p)[0], o * tanh(f * c + i * plain))]
+
+
+SMALL = Theorem(
+    name="The plain RNN is a small-signal limit of the LSTM",
+    statement=(
+        "With a constant input gate i and h = i⊙s, the LSTM's h' is o⊙tanh(f⊙c + i⊙s'), where s' = "
+        "tanh(W_g x + U_g diag(i) s + b_g) is an RNN's step. As f → 0, o → 1 and i → 0, h'/i → s'."
+    ),
+    assumptions={"G1": "W_i = 0 and U_i = 0"},
+    claims=_small,
+    examples={"G1": {"Wi": 1, "x": 1, "bg": 1}},
+    by_hand="tanh(i s')/i → s' as i → 0",
+)
+
+
 def _second_bias(given: Given, rnn: Cell = rnn) -> list[Claim]:
     p, q = given.parameters(rnn), given.parameters(gru_reset_after)
     x, h, b2 = given.vector("x"), given.vector("h"), given.vector("b2")

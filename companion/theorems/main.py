@@ -6,6 +6,7 @@ whose reset gate is one step late.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from companion.cells import gru, lstm_host
@@ -46,23 +47,23 @@ def _main(given: Given, gru: Cell = gru, lstm_host: Cell = lstm_host) -> list[Cl
     state = given.vector("h0")
     c = state
     h = sigmoid(gate(p, "r", xs[1], c)) * c if given.holds("A6") else c
+    host = partial(lstm_host, phi=phi)
     claims = []
     for t in times:
-        xo = xs[t + 1] if given.holds("A5") else xs[t]
-        z, n = sigmoid(gate(p, "z", xs[t], state)), named(program(gru), [xs[t], state], p)["n"]
-        i, f = (sigmoid(gate(q, k, xs[t], h) + getattr(q, f"V{k}") @ c) for k in "if")
-        g = tanh(gate(q, "g", xs[t], h))
-        h, c = lstm_host(xs[t], xo, h, c, q, phi=phi)
+        arguments = [xs[t], xs[t + 1] if given.holds("A5") else xs[t], h, c]
+        inside = named(program(host), arguments, q)
+        old = named(program(gru), [xs[t], state], p)
+        h, c = host(*arguments, q)
         state = gru(xs[t], state, p)
-        o = sigmoid(gate(q, "o", xo, 0 * h) + q.Vo @ c) if given.holds("A4") else None
         r = sigmoid(gate(p, "r", xs[t + 1], state))
         claims += [
             Claim(f"c_{t} = hG_{t}", c, state),
             Claim(f"h_{t} = r_{t + 1}⊙hG_{t}", h, r * state),
+            Claim(f"i_{t} = z_{t}", inside["i"], old["z"]),
+            Claim(f"f_{t} = 1 − z_{t}", inside["f"], 1 - old["z"]),
+            Claim(f"g_{t} = n_{t}", inside["g"], old["n"]),
+            Claim(f"o_{t} = r_{t + 1}", inside["o"], r),
         ]
-        claims += [Claim(f"i_{t} = z_{t}", i, z), Claim(f"f_{t} = 1 - z_{t}", f, 1 - z)]
-        claims += [Claim(f"g_{t} = n_{t}", g, n)]
-        claims += [Claim(f"o_{t} = r_{t + 1}", o, r)] if o is not None else []
     return claims
 
 
