@@ -25,7 +25,7 @@ class Claim:
 
     parts: for an inequality, products that sum to right − left, each factor of which is not
     negative: that makes it an identity, which can be proved. because: what is not negative besides
-    σ, 1 − σ, 1 ± tanh and squares, by assumption.
+    σ, 1 − σ, 1 ± tanh and squares, by assumption. latex: how it is printed, if not by both sides.
     """
 
     label: str
@@ -33,6 +33,7 @@ class Claim:
     right: Any
     parts: Sequence[Sequence[Any]] | None = None
     because: Sequence[Any] = ()
+    latex: str = ""
 
 
 class Given:

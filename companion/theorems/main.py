@@ -24,6 +24,14 @@ def _identity(a: Any) -> Any:
     return a
 
 
+def _is(left: str, right: str, mark: str = "", gate: str = "", keep: bool = False) -> str:
+    """The line left_t = right_t in LaTeX, such as h_t = r_{t+1} ⊙ h^G_t."""
+    times = rf"\mathbf{{{gate[0]}}}{gate[1:]}" if gate else ""
+    value = rf"\mathbf{{{right}}}{f'^{{{mark}}}' if mark else ''}_{{t}}" if right else ""
+    product = r" \odot ".join(part for part in (times, value) if part)
+    return rf"\mathbf{{{left}}}_{{t}} &= {'1 - ' if keep else ''}{product}"
+
+
 def _host_weights(given: Given, p: Any) -> Any:
     """The LSTM's weights, made of the GRU's, as A1, A3 and A4 say, or as the textbook has it."""
     none = 0 * p.Uz
@@ -57,12 +65,14 @@ def _main(given: Given, gru: Cell = gru, lstm_host: Cell = lstm_host) -> list[Cl
         state = gru(xs[t], state, p)
         r = sigmoid(gate(p, "r", xs[t + 1], state))
         claims += [
-            Claim(f"c_{t} = hG_{t}", c, state),
-            Claim(f"h_{t} = r_{t + 1}⊙hG_{t}", h, r * state),
-            Claim(f"i_{t} = z_{t}", inside["i"], old["z"]),
-            Claim(f"f_{t} = 1 − z_{t}", inside["f"], 1 - old["z"]),
-            Claim(f"g_{t} = n_{t}", inside["g"], old["n"]),
-            Claim(f"o_{t} = r_{t + 1}", inside["o"], r),
+            Claim(f"c_{t} = hG_{t}", c, state, latex=_is("c", "h", "G")),
+            Claim(f"h_{t} = r_{t + 1}⊙hG_{t}", h, r * state, latex=_is("h", "h", "G", "r_{t+1}")),
+            Claim(f"f_{t} = 1 − z_{t}", inside["f"], 1 - old["z"], latex=_is("f", "z", keep=True)),
+            Claim(f"o_{t} = r_{t + 1}", inside["o"], r, latex=_is("o", "", "", "r_{t+1}")),
+        ]
+        claims += [  # the names are looked up, so that none can be swapped
+            Claim(f"{mine}_{t} = {theirs}_{t}", inside[mine], old[theirs], latex=_is(mine, theirs))
+            for mine, theirs in (("i", "z"), ("g", "n"))
         ]
     return claims
 
@@ -123,7 +133,10 @@ def _delayed(
         x = given.vector(f"x{t}")
         h, c = lstm_early(x, h, c, q, phi=phi)
         late, r = gru_delayed_reset(x, late, r, p)
-        claims += [Claim(f"c_{t} = hD_{t}", c, late), Claim(f"h_{t} = r_{t}⊙hD_{t}", h, r * late)]
+        claims += [
+            Claim(f"c_{t} = hD_{t}", c, late, latex=_is("c", "h", "D")),
+            Claim(f"h_{t} = r_{t}⊙hD_{t}", h, r * late, latex=_is("h", "h", "D", "r_{t}")),
+        ]
     return claims
 
 

@@ -93,8 +93,10 @@ RESET = Theorem(
     sizes=(1, 2),
     by_hand=(
         "R2 makes each term of row j vanish (proved here for a diagonal U_n, where it always "
-        "holds, and measured for pairs); necessity: take h = e_k, and x, h for which the gates of "
-        "j and k differ"
+        "holds, and measured for pairs). Necessity: h = 0 gives b_Un = 0; then take the units k in "
+        "groups G of equal rows: Σ_G (r_j − r_G) L_G(h) = 0 with linear forms L_G in disjoint "
+        "components, and as functions of complex x and h the gates of different groups have "
+        "different poles, but for r and 1 − r, so each L_G is 0"
     ),
 )
 

@@ -67,8 +67,8 @@ BOUND = Theorem(
     name="What a gated state is bounded by",
     statement=(
         "If |g| ≤ 1 and i ≤ B(1−f), then c' = f⊙c + i⊙g has |c'| ≤ M for every M ≥ max(|c|, B): so "
-        "|c_t| ≤ max(|c_0|, B). GRU and CIFG: B = 1. JANET: B = e^β. An LSTM whose arguments of f "
-        "stay below A: B = 1 + e^A."
+        "|c_t| ≤ max(|c_0|, B). GRU and CIFG: B = 1. JANET, β ≥ 0: B = e^β. An LSTM whose "
+        "arguments of f stay below A: B = 1 + e^A."
     ),
     assumptions={"S1": "i ≤ B(1−f)", "S2": "|g| ≤ 1"},
     claims=_bound,
@@ -77,7 +77,10 @@ BOUND = Theorem(
         "S2": {"B": 1, "M": 1, "ag": 9},
     },
     lemma=_janet_and_lstm,
-    by_hand="1 + e^A works since i ≤ 1 and 1 − f = σ(−a_f) ≥ σ(−A)",
+    by_hand=(
+        "JANET: e^β(1−f) − i = (e^β − 1)(1−f)i, the lemma, is not negative for β ≥ 0; LSTM: "
+        "i ≤ 1 = (1 + e^A)σ(−A) ≤ (1 + e^A)(1−f)"
+    ),
 )
 
 

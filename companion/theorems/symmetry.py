@@ -183,7 +183,10 @@ def _order(given: Given, rnn: Cell = rnn, gru: Cell = gru, lstm: Cell = lstm) ->
 
 ORDER = Theorem(
     name="Hidden units have no order",
-    statement="With P a permutation, W → P W, U → P U Pᵀ, b → P b takes every cell to itself.",
+    statement=(
+        "With P a permutation, W → P W, U → P U Pᵀ, b → P b and P on the state change nothing but "
+        "the order of the new state: RNN, GRU and LSTM."
+    ),
     assumptions={"Q1": "U is permuted on both sides"},
     claims=_order,
     examples={"Q1": {"P": [[0, 1], [1, 0]], "U": [[1, 0], [0, 0]], "h": [1, 0]}},

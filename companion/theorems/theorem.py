@@ -197,6 +197,8 @@ def _deviation(claim: Claim) -> float:
 
 
 def _printed(claim: Claim) -> str:
+    if claim.latex:
+        return claim.latex
     sign = r"\le" if claim.parts is not None else "="
     sides = [latex(s if hasattr(s, "__matmul__") else sympy.sympify(s)) for s in
              (claim.left, claim.right)]  # fmt: skip

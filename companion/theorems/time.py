@@ -146,7 +146,7 @@ EXPLODES = Theorem(
     claims=_explodes,
     examples={},
     kind="intervals",
-    by_hand="h = c = 0 is a fixed point, as g = 0 there; so every step has the same derivative",
+    by_hand="h = c = 0 is a fixed point, so every step is the same; as U_o = 0 the totals chain",
 )
 
 
