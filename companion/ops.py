@@ -105,6 +105,9 @@ class sigma(sympy.Function):  # type: ignore[misc]  # named as it is printed
     def fdiff(self, argindex: int = 1) -> sympy.Expr:
         return self * (1 - self)
 
+    def _eval_is_real(self) -> bool | None:
+        return True if self.args[0].is_real else None
+
     def _eval_rewrite_as_exp(self, a: sympy.Expr, **_: Any) -> sympy.Expr:
         return 1 / (1 + sympy.exp(-a))
 
@@ -123,6 +126,9 @@ class _softplus(sympy.Function):  # type: ignore[misc]
 
     def fdiff(self, argindex: int = 1) -> sympy.Expr:
         return sigma(self.args[0])
+
+    def _eval_is_real(self) -> bool | None:
+        return True if self.args[0].is_real else None
 
     def _eval_rewrite_as_exp(self, a: sympy.Expr, **_: Any) -> sympy.Expr:
         return sympy.log(1 + sympy.exp(a))

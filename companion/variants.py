@@ -21,6 +21,10 @@ def peephole_lstm(x: Vector, h: Vector, c: Vector, p: Any) -> tuple[Any, Any]:
 
     i and f look at the old cell, o at the new one. p: as for `lstm`, and v_i, v_f, v_o (H,).
     Returns (h', c'). Source: Gers & Schmidhuber 2000, Graves 2013, arXiv:1308.0850.
+
+    >>> from companion import count
+    >>> count(peephole_lstm)
+    H*(4*D + 4*H + 7)
     """
     i = sigmoid(p.Wi @ x + p.Ui @ h + p.vi * c + p.bi)
     f = sigmoid(p.Wf @ x + p.Uf @ h + p.vf * c + p.bf)
@@ -37,6 +41,10 @@ def coupled_lstm(
 
     The first rung of the ladder. p: as for `lstm`, without those of f. Returns (h', c').
     Source: Greff et al. 2017, doi:10.1109/TNNLS.2016.2582924.
+
+    >>> from companion import count
+    >>> count(coupled_lstm)
+    3*H*(D + H + 1)
     """
     i = sigmoid(p.Wi @ x + p.Ui @ h + p.bi)
     g = tanh(p.Wg @ x + p.Ug @ h + p.bg)
@@ -46,7 +54,12 @@ def coupled_lstm(
 
 
 def linear_lstm(x: Vector, h: Vector, c: Vector, p: Any) -> tuple[Any, Any]:
-    """`coupled_lstm` with a linear output, h' = o⊙c'. The second rung. Returns (h', c')."""
+    """`coupled_lstm` with a linear output, h' = o⊙c'. The second rung. Returns (h', c').
+
+    >>> from companion import trace
+    >>> print(str(trace(linear_lstm)).splitlines()[-1])
+      h' = o * c'
+    """
     i = sigmoid(p.Wi @ x + p.Ui @ h + p.bi)
     g = tanh(p.Wg @ x + p.Ug @ h + p.bg)
     o = sigmoid(p.Wo @ x + p.Uo @ h + p.bo)
@@ -59,6 +72,10 @@ def cell_gated_lstm(x: Vector, h: Vector, c: Vector, p: Any) -> tuple[Any, Any]:
 
     Only g still reads what was exposed, h = o⊙c of the step before. The third rung, and the same
     as `gru_delayed_reset`. Returns (h', c').
+
+    >>> from companion import trace
+    >>> print(str(trace(cell_gated_lstm)).splitlines()[1])
+      i = sigmoid(Wi @ x + Ui @ c + bi)
     """
     i = sigmoid(p.Wi @ x + p.Ui @ c + p.bi)
     g = tanh(p.Wg @ x + p.Ug @ h + p.bg)
@@ -72,6 +89,10 @@ def reading_lstm(x: Vector, c: Vector, p: Any) -> Any:
 
     So nothing but the cell is carried over. The last rung: the GRU, with i, o, g for its z, r, n.
     Returns c' (H,).
+
+    >>> from companion import trace
+    >>> print(str(trace(reading_lstm)).splitlines()[3])
+      g = tanh(Wg @ x + Ug @ (o * c) + bg)
     """
     i = sigmoid(p.Wi @ x + p.Ui @ c + p.bi)
     o = sigmoid(p.Wo @ x + p.Uo @ c + p.bo)
@@ -84,6 +105,10 @@ def gru_delayed_reset(x: Vector, h: Vector, r: Vector, p: Any) -> tuple[Any, Any
 
     The second state is that gate, (H,), free in (0, 1) at the start. p: as for `gru`.
     Returns (h', r'). It has the GRU's fixed points under constant input, not its stability.
+
+    >>> from companion import trace
+    >>> print(str(trace(gru_delayed_reset)).splitlines()[2])
+      n = tanh(Wn @ x + Un @ (r * h) + bn)
     """
     z = sigmoid(p.Wz @ x + p.Uz @ h + p.bz)
     n = tanh(p.Wn @ x + p.Un @ (r * h) + p.bn)
@@ -96,6 +121,10 @@ def mgu(x: Vector, h: Vector, p: Any) -> Any:
 
     z = σ(W_z x + U_z h + b_z), n = tanh(W_n x + U_n (z⊙h) + b_n), h' = (1−z)⊙h + z⊙n.
     Returns h' (H,). Source: Zhou et al. 2016, arXiv:1603.09420, who call the gate f.
+
+    >>> from companion import count
+    >>> count(mgu)
+    2*H*(D + H + 1)
     """
     z = sigmoid(p.Wz @ x + p.Uz @ h + p.bz)
     n = tanh(p.Wn @ x + p.Un @ (z * h) + p.bn)
@@ -107,6 +136,10 @@ def janet(x: Vector, h: Vector, p: Any, beta: float = 1) -> Any:
 
     f = σ(a), a = W_f x + U_f h + b_f: both gates come from one argument. Returns h' (H,).
     Source: van der Westhuizen & Lasenby 2018, arXiv:1804.04849.
+
+    >>> from companion import count
+    >>> count(janet)
+    2*H*(D + H + 1)
     """
     a = p.Wf @ x + p.Uf @ h + p.bf
     f = sigmoid(a)
@@ -120,6 +153,10 @@ def min_gru(x: Vector, h: Vector, p: Any) -> Any:
 
     z = σ(W_z x + b_z), n = W_n x + b_n, h' = (1−z)⊙h + z⊙n, so the loop over time is a scan.
     Returns h' (H,). Source: Feng et al. 2024, arXiv:2410.01201.
+
+    >>> from companion import count
+    >>> count(min_gru)
+    2*H*(D + 1)
     """
     z = sigmoid(p.Wz @ x + p.bz)
     n = p.Wn @ x + p.bn
@@ -131,6 +168,10 @@ def min_lstm(x: Vector, h: Vector, p: Any) -> Any:
 
     As log σ(−a) = −softplus(a), f/(f+i) is σ(log f − log i) without a quotient.
     g = W_g x + b_g is linear. Returns h' (H,). Source: Feng et al. 2024, arXiv:2410.01201.
+
+    >>> from companion import count
+    >>> count(min_lstm)
+    3*H*(D + 1)
     """
     ai = p.Wi @ x + p.bi
     af = p.Wf @ x + p.bf

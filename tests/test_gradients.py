@@ -313,3 +313,27 @@ def test_components_of_the_jacobian_by_hand():
     vs = [sympy.IndexedBase("v")[k] for k in range(2)]
     for row, entry in zip(array, ours, strict=True):
         assert sympy.expand(entry - sum(row.diff(a) * b for a, b in zip(hs, vs, strict=True))) == 0
+
+
+def handed_on(x, h, s, p):
+    """A new state that is an old one, a local b beside p.b, and a bias that is not used."""
+    b = p.U @ h + p.b
+    c = b * s + tanh(p.W @ x + p.V @ s)
+    _ = p.bq + h
+    return c * b, h
+
+
+def twice(x, h, s, p):
+    """One value for both states, and one product with a matrix in two places."""
+    m = tanh(p.W @ x + p.U @ h) * (p.U @ h) + p.U @ (p.U @ s)
+    return m, m
+
+
+@pytest.mark.parametrize("cell", [handed_on, twice], ids=name)
+@pytest.mark.parametrize("batch_size", [None, 3])
+def test_odd_cells(cell, batch_size):
+    rng = np.random.default_rng(6)
+    p, xs, state = drawn(cell, rng, 12, 2, 3, batch_size)
+    given = (cell, xs, state, p, *seeds(cell, rng, xs, state))
+    for ours, theirs in zip(flat(bptt(*given)), by_autograd(*given), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)

@@ -49,6 +49,8 @@ def test_a_matrix_acts_linearly_and_no_more():
     assert equal((U - diag(a) @ V / 2).T, U.T - V.T @ diag(a) / 2)
     assert equal(diag(a) @ diag(b), diag(a * b))
     assert equal(-U, (-1) * U)
+    assert equal((U @ U) @ a, U @ (U @ a))
+    assert equal((U @ U @ diag(a) @ diag(a)).T, diag(a * a) @ U.T @ U.T)
     for left, right in [
         (U @ (r * h), r * (U @ h)),  # reset before and after
         (U @ (a * b), (U @ a) * (U @ b)),
@@ -129,7 +131,7 @@ h / h
 tanh(a) / tanh(a)
 (U @ h) / (U @ h)
 (a + b) ** 2 / (a + b)
-2**a
+(-2)**a
 a**b
 sympy.sqrt(a + b)
 """
@@ -334,3 +336,25 @@ def test_sigma_prints_and_differentiates():
     s = sympy.Symbol("s")
     assert sympy.latex(sigma(s) ** 2) == r"\sigma^{2}{\left(s \right)}"
     assert softplus(s).diff(s) == sigma(s)
+
+
+def test_operators_on_numbers():
+    rng = np.random.default_rng(0)
+    values = {"U": rng.standard_normal((3, 3)), "V": rng.standard_normal((3, 3))}
+    values["a"] = rng.standard_normal(3)
+    u, v, d = values["U"], values["V"], np.diag(values["a"])
+    root = sympy.sqrt(2)
+    for operator, expected in [
+        (U @ U @ V.T, u @ u @ v.T),
+        (root * U - diag(a) @ V / 3, 2**0.5 * u - d @ v / 3),
+        ((U @ diag(a * a)).T @ V, d @ d @ u.T @ v),
+        (diag(1 - a) + U, np.eye(3) - d + u),
+        (U + diag(a - a + 2), u + 2 * np.eye(3)),
+    ]:
+        np.testing.assert_allclose(evaluate(operator, values), expected, atol=1e-14)
+        np.testing.assert_allclose(evaluate(operator @ a, values), expected @ values["a"])
+    with pytest.raises(ValueError, match="a multiple of the identity"):
+        evaluate(diag(a - a + 2), values)
+    with pytest.raises(KeyError, match="W"):
+        evaluate(matrix("W") @ a, values)
+    np.testing.assert_allclose(evaluate(U @ (a - a + 1), values), u.sum(1))

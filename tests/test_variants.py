@@ -1,4 +1,4 @@
-"""Each variant against its equation written out anew, unit by unit, and against its paper's form."""
+"""Each variant against its equation written out anew, unit by unit, and its paper's form."""
 
 import itertools
 import math

@@ -9,7 +9,7 @@ equality for every size. `components` and `explicit` say what that means, compon
 from companion.symbolic.backward import backward
 from companion.symbolic.bptt import Gradients, bptt
 from companion.symbolic.components import component, components, explicit
-from companion.symbolic.evaluate import evaluate
+from companion.symbolic.evaluate import evaluate, named
 from companion.symbolic.jacobian import Block, jacobian
 from companion.symbolic.latex import latex
 from companion.symbolic.operators import Operator, diag, matrix
@@ -31,6 +31,7 @@ __all__ = [
     "jacobian",
     "latex",
     "matrix",
+    "named",
     "normal",
     "parameters",
     "program",

@@ -116,18 +116,18 @@ def operator_value(expr: Expr, values: Values) -> Any:
         return values[expr.args[0].name].T
     if expr.is_Symbol and not expr.is_commutative:
         return values[expr.name]
-    parts = (
-        [operator_value(part, values) for part in expr.args] if expr.is_Add or expr.is_Mul else []
-    )
+    if expr.is_commutative:
+        return _number(expr)
+    if expr.is_Pow:  # SymPy writes U U as U²
+        return reduce(matmul, [operator_value(expr.args[0], values)] * int(expr.args[1]))
+    parts = [operator_value(part, values) for part in expr.args]
     matrices = [part for part in parts if np.ndim(part) == 2]
     numbers = [part for part in parts if np.ndim(part) != 2]
     if expr.is_Add:
         identity = [sum(numbers) * np.eye(len(matrices[0]), dtype=int)] if numbers else []
         return reduce(add, matrices + identity)
-    if expr.is_Mul:
-        product = reduce(matmul, matrices)
-        return reduce(mul, numbers) * product if numbers else product
-    return _number(expr)
+    product = reduce(matmul, matrices)
+    return reduce(mul, numbers) * product if numbers else product
 
 
 def _number(expr: Expr) -> Any:

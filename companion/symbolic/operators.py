@@ -152,14 +152,18 @@ def diag(v: Expr) -> Operator:
 
 def apply(operator: Expr, v: Expr) -> Expr:
     """What an operator expression does to the vector v."""
+    if operator.is_commutative:
+        return operator * v
+    if operator.is_Pow:  # SymPy writes U U as U²
+        for _ in range(operator.args[1]):
+            v = apply(operator.args[0], v)
+        return v
     if operator.is_Add:
         return sympy.Add(*(apply(term, v) for term in operator.args))
     if operator.is_Mul:
         for factor in reversed(operator.args):
             v = apply(factor, v)
         return v
-    if operator.is_commutative:
-        return operator * v
     if isinstance(operator, Diag):
         return operator.args[0] * v
     return MatVec(operator, v) if v else sympy.S.Zero
@@ -211,6 +215,8 @@ def _transpose(expr: Expr) -> Expr:
         return sympy.Add(*map(_transpose, expr.args))
     if expr.is_Mul:
         return sympy.Mul(*map(_transpose, reversed(expr.args)))
+    if expr.is_Pow:
+        return _transpose(expr.args[0]) ** expr.args[1]
     if expr.is_commutative or isinstance(expr, Diag):
         return expr
     return expr.args[0] if isinstance(expr, Transpose) else Transpose(expr)

@@ -42,6 +42,7 @@ class MatVec(sympy.Expr):  # type: ignore[misc]
     """
 
     is_commutative = True
+    is_real = True  # else SymPy takes a tanh of it apart into real and imaginary quotients
     precedence = PRECEDENCE["Mul"]
 
     def __new__(cls, matrix: Expr, v: Expr) -> MatVec:
@@ -88,7 +89,7 @@ def equal(a: Any, b: Any) -> bool:
     a, b: vectors, matrices (equal if they take every vector to the same one), or tuples of such.
     Both sides are brought to a normal form: products and ``@`` distributed over sums, numbers in
     front, σ(−a) = 1 − σ(a). That is sound but not complete: tanh a = 2σ(2a) − 1 comes back False,
-    so a False refutes nothing.
+    so a False refutes nothing. Write fractions: decimals are rounded as SymPy rounds them.
 
     >>> from companion import sigmoid
     >>> from companion.symbolic import matrix
@@ -125,6 +126,8 @@ def normal(expr: Expr) -> Expr:
 
 def _refuse_division(power: Expr) -> Expr:
     base, exponent = power.args
+    if base.is_number and base.is_positive:
+        return power  # such as e^a, which is never 0
     if not (exponent.is_Integer and exponent.is_positive) and power.has(VectorSymbol, MatVec):
         why = (
             "a vector cannot be divided by, since a component may be zero"

@@ -6,21 +6,30 @@ whose reset gate is one step late.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from companion.cells import gru, lstm_host
 from companion.ops import Vector, sigmoid, tanh
 from companion.symbolic.evaluate import named
 from companion.symbolic.program import program
-from companion.theorems.theorem import Claim, Given, Theorem, gate, set_of
+from companion.theorems.given import Claim, Given
+from companion.theorems.pieces import gate, set_of
+from companion.theorems.theorem import Theorem
 from companion.trace import Cell
 from companion.variants import gru_delayed_reset
-
-Z, R, N = "zrn"
 
 
 def _identity(a: Any) -> Any:
     return a
+
+
+def _is(left: str, right: str, mark: str = "", gate: str = "", keep: bool = False) -> str:
+    """The line left_t = right_t in LaTeX, such as h_t = r_{t+1} ⊙ h^G_t."""
+    times = rf"\mathbf{{{gate[0]}}}{gate[1:]}" if gate else ""
+    value = rf"\mathbf{{{right}}}{f'^{{{mark}}}' if mark else ''}_{{t}}" if right else ""
+    product = r" \odot ".join(part for part in (times, value) if part)
+    return rf"\mathbf{{{left}}}_{{t}} &= {'1 - ' if keep else ''}{product}"
 
 
 def _host_weights(given: Given, p: Any) -> Any:
@@ -45,24 +54,26 @@ def _main(given: Given, gru: Cell = gru, lstm_host: Cell = lstm_host) -> list[Cl
     xs = {t: given.vector(f"x{t}") for t in range(1, times.stop + 1)}
     state = given.vector("h0")
     c = state
-    h = sigmoid(gate(p, R, xs[1], c)) * c if given.holds("A6") else c
+    h = sigmoid(gate(p, "r", xs[1], c)) * c if given.holds("A6") else c
+    host = partial(lstm_host, phi=phi)
     claims = []
     for t in times:
-        xo = xs[t + 1] if given.holds("A5") else xs[t]
-        z, n = sigmoid(gate(p, Z, xs[t], state)), named(program(gru), [xs[t], state], p)[N]
-        i, f = (sigmoid(gate(q, k, xs[t], h) + getattr(q, f"V{k}") @ c) for k in "if")
-        g = tanh(gate(q, "g", xs[t], h))
-        h, c = lstm_host(xs[t], xo, h, c, q, phi=phi)
+        arguments = [xs[t], xs[t + 1] if given.holds("A5") else xs[t], h, c]
+        inside = named(program(host), arguments, q)
+        old = named(program(gru), [xs[t], state], p)
+        h, c = host(*arguments, q)
         state = gru(xs[t], state, p)
-        o = sigmoid(gate(q, "o", xo, 0 * h) + q.Vo @ c) if given.holds("A4") else None
-        r = sigmoid(gate(p, R, xs[t + 1], state))
+        r = sigmoid(gate(p, "r", xs[t + 1], state))
         claims += [
-            Claim(f"c_{t} = hG_{t}", c, state),
-            Claim(f"h_{t} = r_{t + 1}⊙hG_{t}", h, r * state),
+            Claim(f"c_{t} = hG_{t}", c, state, latex=_is("c", "h", "G")),
+            Claim(f"h_{t} = r_{t + 1}⊙hG_{t}", h, r * state, latex=_is("h", "h", "G", "r_{t+1}")),
+            Claim(f"f_{t} = 1 − z_{t}", inside["f"], 1 - old["z"], latex=_is("f", "z", keep=True)),
+            Claim(f"o_{t} = r_{t + 1}", inside["o"], r, latex=_is("o", "", "", "r_{t+1}")),
         ]
-        claims += [Claim(f"i_{t} = z_{t}", i, z), Claim(f"f_{t} = 1 - z_{t}", f, 1 - z)]
-        claims += [Claim(f"g_{t} = n_{t}", g, n)]
-        claims += [Claim(f"o_{t} = r_{t + 1}", o, r)] if o is not None else []
+        claims += [  # the names are looked up, so that none can be swapped
+            Claim(f"{mine}_{t} = {theirs}_{t}", inside[mine], old[theirs], latex=_is(mine, theirs))
+            for mine, theirs in (("i", "z"), ("g", "n"))
+        ]
     return claims
 
 
@@ -122,7 +133,10 @@ def _delayed(
         x = given.vector(f"x{t}")
         h, c = lstm_early(x, h, c, q, phi=phi)
         late, r = gru_delayed_reset(x, late, r, p)
-        claims += [Claim(f"c_{t} = hD_{t}", c, late), Claim(f"h_{t} = r_{t}⊙hD_{t}", h, r * late)]
+        claims += [
+            Claim(f"c_{t} = hD_{t}", c, late, latex=_is("c", "h", "D")),
+            Claim(f"h_{t} = r_{t}⊙hD_{t}", h, r * late, latex=_is("h", "h", "D", "r_{t}")),
+        ]
     return claims
 
 

@@ -6,129 +6,24 @@ arrays it is measured; run on integer weights in interval arithmetic, with one a
 by what happens without it, it is refuted. So what is proved is what is refuted.
 
 This is not a proof assistant: the induction over time, and the words around the claims, are the
-reader's to check. What is checked by machine is each claim.
+reader's to check (`Theorem.by_hand`). What is checked by machine is each claim.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import Any
 
 import mpmath
 import numpy as np
 import sympy
 
-from companion.parameters import parameter_set
-from companion.symbolic import diag, equal, latex, matrix, normal, vector
-from companion.trace import Cell, trace
+from companion.symbolic import equal, latex, normal
+from companion.theorems.given import Arrays, Claim, Symbols
+from companion.trace import Cell
 
 Expr = Any
-
-
-@dataclass(frozen=True)
-class Claim:
-    """left = right; or left ≤ right, if parts is given.
-
-    parts: for an inequality, products that sum to right − left, each factor of which is not
-    negative: that makes it an identity, which can be proved. because: what is not negative besides
-    σ, 1 − σ, 1 ± tanh and squares, by assumption.
-    """
-
-    label: str
-    left: Any
-    right: Any
-    parts: Sequence[Sequence[Any]] | None = None
-    because: Sequence[Any] = ()
-
-
-class Given:
-    """What a statement is run on: vectors and matrices by name, and which assumptions hold."""
-
-    symbolic = False
-    one: Any
-
-    def __init__(self, *dropped: str) -> None:
-        self.dropped = dropped
-
-    def holds(self, assumption: str) -> bool:
-        """Whether an assumption is kept."""
-        return assumption not in self.dropped
-
-    def vector(self, name: str) -> Any:
-        """A vector: x… is (D,), every other (H,)."""
-        raise NotImplementedError
-
-    def matrix(self, name: str) -> Any:
-        """A matrix: W… is (H, D), every other (H, H)."""
-        raise NotImplementedError
-
-    def diag(self, v: Any) -> Any:
-        """The matrix diag(v)."""
-        raise NotImplementedError
-
-    def parameters(self, cell: Cell) -> Any:
-        """A cell's parameters, by their own names: two cells that share names share weights."""
-        names = tuple(trace(cell).parameters)
-        made = (self.matrix(n) if n[0].isupper() else self.vector(n) for n in names)
-        return parameter_set(trace(cell).name, names)(*made)
-
-
-class Symbols(Given):
-    """Vectors and matrices of unspecified size."""
-
-    symbolic = True
-    one = sympy.S.One
-
-    def vector(self, name: str) -> Any:
-        return vector(name)
-
-    def matrix(self, name: str) -> Any:
-        return matrix(name)
-
-    def diag(self, v: Any) -> Any:
-        return diag(v)
-
-
-class Arrays(Given):
-    """NumPy arrays: random float64 ones, or intervals around integers."""
-
-    def __init__(
-        self,
-        *dropped: str,
-        rng: np.random.Generator | None = None,
-        integers: Mapping[str, Any] | None = None,
-        sizes: tuple[int, int] = (3, 4),
-    ) -> None:
-        super().__init__(*dropped)
-        self.rng, self.integers, self.sizes = rng, dict(integers or {}), sizes
-        self.made: dict[str, Any] = {}
-        self.one = self._number(np.ones(sizes[1]))
-
-    def vector(self, name: str) -> Any:
-        return self._array(name, (self.sizes[0] if name.startswith("x") else self.sizes[1],))
-
-    def matrix(self, name: str) -> Any:
-        columns = self.sizes[0] if name.startswith("W") else self.sizes[1]
-        return self._array(name, (self.sizes[1], columns))
-
-    def diag(self, v: Any) -> Any:
-        return np.diag(v)
-
-    def _array(self, name: str, shape: tuple[int, ...]) -> Any:
-        if name not in self.made:
-            if self.rng is not None:
-                self.made[name] = self.rng.uniform(-1, 1, shape)
-            else:  # what a counterexample does not name is 0
-                whole = np.broadcast_to(np.asarray(self.integers.get(name, 0)), shape)
-                self.made[name] = self._number(whole)
-        return self.made[name]
-
-    def _number(self, values: Any) -> Any:
-        if self.rng is not None:
-            return np.asarray(values, float)
-        return np.vectorize(lambda k: mpmath.iv.mpf(int(k)), otypes=[object])(values)
 
 
 @dataclass(frozen=True)
@@ -147,6 +42,9 @@ class Proof:
 
     def __bool__(self) -> bool:
         return self.status == "proved"
+
+    def _repr_latex_(self) -> str:
+        return f"$${self.latex}$$"
 
 
 @dataclass(frozen=True)
@@ -183,7 +81,8 @@ class Theorem:
     that lists them, given a :class:`Given`, and cells by keyword. examples: for each assumption the
     integers for which the statement fails without it, and the sizes (D, H) where they are not 1.
     rewrite: an identity of numbers that the proof needs besides those of the ring, such as
-    tanh a = 2σ(2a) − 1, itself proved by `lemma`. measured: it is not proved, only measured.
+    tanh a = 2σ(2a) − 1, itself proved by `lemma`. kind: "identity"; "intervals", of numbers, proved
+    by enclosing them; or "numbers", measured only. by_hand: what the reader has to check.
     """
 
     name: str
@@ -194,14 +93,20 @@ class Theorem:
     sizes: tuple[int, int] = (1, 1)
     rewrite: Callable[[Expr], Expr] | None = None
     lemma: Callable[[], bool] | None = None
-    measured: bool = False
-    by_hand: str = field(default="")
+    kind: str = "identity"
+    by_hand: str = ""
 
-    def prove(self, **cells: Cell) -> Proof:
-        """Prove it, or say that it is open. cells: others in the place of the statement's own."""
-        if self.measured:
-            return Proof("measured", self.check(), self._labels(), "")
-        claims = self.claims(Symbols(), **cells)
+    def prove(self, *without: str, **cells: Cell) -> Proof:
+        """Prove it, or say that it is open.
+
+        without: assumptions to leave out, with which it should not succeed. cells: others in the
+        place of those that the statement is about, by their names.
+        """
+        if self.kind == "numbers":
+            return Proof("measured", self.check(), *self._words())
+        if self.kind == "intervals":
+            return self._enclosed()
+        claims = self.claims(Symbols(*without), **cells)
         lines = " \\\\\n".join(_printed(claim) for claim in claims)
         text = f"\\begin{{aligned}}\n{lines}\n\\end{{aligned}}"
         labels = tuple(claim.label for claim in claims)
@@ -214,7 +119,10 @@ class Theorem:
         return Proof("proved", sympy.S.Zero, labels, text)
 
     def check(self, seed: int = 0, **cells: Cell) -> float:
-        """The largest deviation of any claim, on random float64 arrays."""
+        """The largest deviation of any claim, on random float64 arrays; below 0, there is room."""
+        if self.kind == "intervals":
+            enclosed = self.claims(Arrays())
+            return max(float(mpmath.mpf((claim.left - claim.right).b)) for claim in enclosed)
         claims = self.claims(Arrays(rng=np.random.default_rng(seed)), **cells)
         return max(_deviation(claim) for claim in claims)
 
@@ -241,9 +149,18 @@ class Theorem:
             found.append(Counterexample(*shown, claim.parts is not None))
         return found
 
-    def _labels(self) -> tuple[str, ...]:
-        claims = self.claims(Arrays(rng=np.random.default_rng(0)))
-        return tuple(claim.label for claim in claims)
+    def _words(self) -> tuple[tuple[str, ...], str]:
+        """The labels of claims about numbers, and how they are printed."""
+        labels = tuple(claim.label for claim in self.claims(Arrays()))
+        lines = " \\\\\n".join(f"& \\text{{{label}}}" for label in labels)
+        return labels, f"\\begin{{aligned}}\n{lines}\n\\end{{aligned}}"
+
+    def _enclosed(self) -> Proof:
+        for claim in self.claims(Arrays()):
+            room = claim.right - claim.left
+            if not bool(room.a > 0):
+                return Proof("open", room, *self._words())
+        return Proof("proved", sympy.S.Zero, *self._words())
 
     def _residual(self, claim: Claim) -> Any:
         rewrite = self.rewrite or (lambda expr: expr)
@@ -280,28 +197,9 @@ def _deviation(claim: Claim) -> float:
 
 
 def _printed(claim: Claim) -> str:
+    if claim.latex:
+        return claim.latex
     sign = r"\le" if claim.parts is not None else "="
     sides = [latex(s if hasattr(s, "__matmul__") else sympy.sympify(s)) for s in
              (claim.left, claim.right)]  # fmt: skip
     return f"{sides[0]} &{sign} {sides[1]}"
-
-
-def set_of(**values: Any) -> SimpleNamespace:
-    """Parameters made of others, p.W of any of them.
-
-    >>> set_of(W=1).W
-    1
-    """
-    return SimpleNamespace(**values)
-
-
-def gate(p: Any, letter: str, x: Any, h: Any) -> Any:
-    """The argument of a gate, W x + U h + b with the gate's letter.
-
-    >>> from companion import gru
-    >>> from companion.symbolic import parameters
-    >>> gate(parameters(gru), "z", vector("x"), vector("h"))
-    bz + Uz @ h + Wz @ x
-    """
-    W, U, b = (getattr(p, kind + letter) for kind in "WUb")
-    return W @ x + U @ h + b
