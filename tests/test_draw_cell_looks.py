@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -10,18 +10,27 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
+from matplotlib.path import Path
 from matplotlib.text import Text
 
+import companion
 from companion import gru, gru_reset_after, lstm, rnn
 from companion.draw import INK, cell, cells, describe, use_style
+from companion.draw.cell import LAYOUTS, layout_of
 from companion.draw.graph import graph, statements
 from companion.draw.lettering import ink
 from companion.draw.reading import pictures, read
-from companion.draw.wiring import distance
+from companion.draw.wiring import ROUND, crossings, distance
 from companion.trace import Cell
 from tools.guards import colours
 
-CELLS = {cell.__name__: cell for cell in (rnn, lstm, gru, gru_reset_after)}
+# How often two wires cross in the picture of each cell: as seldom as could be found.
+CROSSINGS = {
+    "rnn": 0, "lstm": 1, "gru": 1, "gru_reset_after": 1, "coupled_lstm": 1, "linear_lstm": 1,
+    "cell_gated_lstm": 3, "reading_lstm": 1, "peephole_lstm": 1, "lstm_host": 2, "mgu": 1,
+    "min_gru": 0, "janet": 0,
+}  # fmt: skip
+CELLS = {name: getattr(companion, name) for name in CROSSINGS if hasattr(companion, name)}
 each_cell = pytest.mark.parametrize("equation", CELLS.values(), ids=CELLS)
 
 
@@ -42,6 +51,17 @@ def patches(axis: Axes, kind: str) -> list[Any]:
 
 
 @each_cell
+def test_the_picture_says_what_the_trace_says(equation: Cell) -> None:
+    assert statements(read(the_axis(cell(equation)))) == statements(graph(equation))
+
+
+def test_each_cell_has_a_layout_of_its_own() -> None:
+    drawn = {id(layout_of(name, graph(equation))) for name, equation in CELLS.items()}
+    assert len(drawn) == len(CELLS)
+    assert len(LAYOUTS) == len(CROSSINGS)
+
+
+@each_cell
 def test_nothing_touches_what_it_does_not_belong_to(equation: Cell) -> None:
     axis = the_axis(cell(equation))
     shapes = [p for kind in ("layer", "function", "circle", "port") for p in patches(axis, kind)]
@@ -56,6 +76,43 @@ def test_nothing_touches_what_it_does_not_belong_to(equation: Cell) -> None:
         assert axis.viewLim.x0 <= box.x0 and box.x1 <= axis.viewLim.x1
         assert axis.viewLim.y0 <= box.y0 and box.y1 <= axis.viewLim.y1
         assert not any(box.overlaps(other) for other in boxes[k + 1 :])
+
+
+@each_cell
+def test_where_two_wires_cross_one_has_a_gap_and_they_cross_seldom(equation: Cell) -> None:
+    wires = patches(the_axis(cell(equation)), "wire")
+    lines = [[tuple(point) for point in wire.get_path().vertices] for wire in wires]
+    count = 0
+    for k, j in combinations(range(len(wires)), 2):
+        for point in crossings(lines[k], lines[j]):
+            count += 1
+            gaps = [gap for m in (k, j) for gap in broken(wires[m].get_path())]
+            assert sum(distance(point, gap) < 1e-6 for gap in gaps) == 1
+        assert overlap(lines[k], lines[j]) < ROUND + 1e-6
+    assert count == CROSSINGS[equation.__name__]
+    assert sum(len(broken(wire.get_path())) for wire in wires) == count
+
+
+def broken(path: Path) -> list[tuple[float, float]]:
+    """The middle of each gap in a path."""
+    points, codes = path.vertices, path.codes
+    assert codes is not None
+    starts = [k for k in range(1, len(codes)) if codes[k] == Path.MOVETO]
+    return [tuple((points[k - 1] + points[k]) / 2) for k in starts]
+
+
+def overlap(one: list[tuple[float, float]], other: list[tuple[float, float]]) -> float:
+    """The greatest length on which a piece of one line lies on a piece of the other."""
+    longest = 0.0
+    for a, b in pairwise(one):
+        for c, d in pairwise(other):
+            for k in (0, 1):
+                if len({round(point[k], 6) for point in (a, b, c, d)}) == 1:
+                    (low, high), (start, end) = (
+                        sorted((p[1 - k], q[1 - k])) for p, q in ((a, b), (c, d))
+                    )
+                    longest = max(longest, min(high, end) - max(low, start))
+    return longest
 
 
 def middle(shape: Any) -> tuple[tuple[float, float], float]:

@@ -12,6 +12,7 @@ what it says is read off it and compared with the trace (:mod:`companion.draw.re
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
@@ -19,10 +20,14 @@ from matplotlib.figure import Figure
 from companion.draw.drawing import Drawing
 from companion.draw.graph import Node, graph
 from companion.draw.key import KEY, key
-from companion.draw.layout import LAYOUTS, Layout, Point
+from companion.draw.ladder import RELATIVES
+from companion.draw.layout import CELLS, Layout, Point
 from companion.draw.reading import check
 from companion.draw.words import title
 from companion.trace import Cell, name_of
+
+LAYOUTS = (*CELLS, *RELATIVES)
+BETWEEN = 0.3  # from one cell to the next, in inches
 
 
 def cell(cell: Cell) -> Figure:
@@ -60,12 +65,16 @@ def _stack(cells: Sequence[Cell], with_key: bool) -> Figure:
     return figure
 
 
-BETWEEN = 0.3  # from one cell to the next, in inches
-
-
 def layout_of(name: str, nodes: list[Node]) -> Layout:
-    """The layout that has a place for each of the nodes, and no other place."""
+    """The layout that has a place for each of the nodes and no other, and the right wires."""
     keys = {node.key for node in nodes}
+    fitting = [layout for layout in LAYOUTS if layout.places.keys() == keys]
+    for layout in fitting[1:]:  # the same nodes may be wired otherwise: try which it is
+        with suppress(ValueError):
+            _draw(Figure(layout.size), nodes, layout, (0, 0), name)
+            return layout
+    if fitting:
+        return fitting[0]
     best = min(LAYOUTS, key=lambda layout: (len(keys - layout.places.keys()), len(layout.places)))
     missing = [node.key for node in nodes if node.key not in best.places]
     if missing:
@@ -73,10 +82,8 @@ def layout_of(name: str, nodes: list[Node]) -> Layout:
             f"cell {name}: no place for {', '.join(map(repr, missing))}: "
             "give it one in companion/draw/layout.py"
         )
-    if len(keys) < len(best.places):
-        more = ", ".join(map(repr, sorted(best.places.keys() - keys)))
-        raise ValueError(f"cell {name}: a place for {more}, which its trace does not have")
-    return best
+    more = ", ".join(map(repr, sorted(best.places.keys() - keys)))
+    raise ValueError(f"cell {name}: a place for {more}, which its trace does not have")
 
 
 def _draw(figure: Figure, nodes: list[Node], layout: Layout, origin: Point, name: str) -> None:

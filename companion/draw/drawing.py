@@ -179,8 +179,10 @@ class Drawing:
             self._ring((x - BOX[0] / 2 - PORT, y), PORT, "+", "port")
 
     def _function(self, node: Node, place: Point) -> None:
-        self._box(place, PILL, PILL[1] / 2, PAPER, TEXT, "function")
-        self._text(place, node.sign, SMALL, TEXT)
+        is_gate = node.sign == "σ"
+        fill, edge = (self.ink, self.ink) if is_gate else (PAPER, TEXT)
+        self._box(place, PILL, PILL[1] / 2, fill, edge, "function")
+        self._text(place, node.sign, SIZES.get(node.sign, SMALL), PAPER if is_gate else TEXT)
 
     def _circle(self, node: Node, place: Point) -> None:
         self._ring(place, RADIUS, node.sign, "circle")

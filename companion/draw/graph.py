@@ -167,10 +167,10 @@ class _Fold:
         terms = _terms(sum_)
         weights = [found for found in map(_weight, terms) if found]
         name = wire.name or (weights[0][0].name if not sign else "")
-        letter = name if sign or wire.name else name[1:]
         hidden = [weight for weight, _ in weights] + [t for t in terms if t.kind == "parameter"]
-        for parameter in hidden:
-            if parameter.name not in (parameter.name[0] + letter, parameter.name[0] + name):
+        letters = name.removesuffix("'")
+        for parameter in hidden if sign else []:
+            if parameter.name[1:] != letters:
                 self._fail(wire, f"hides {parameter.name} in a box that is called {name or key}")
         node = Node("layer", key if wire.name or sign else name, name, sign)
         node.inputs = [self._of(wire, value) for _, value in weights]

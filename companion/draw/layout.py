@@ -1,4 +1,4 @@
-"""Where things stand in the pictures of the cells: places and ways given by hand, in inches.
+"""Where things stand in the pictures of the four cells: places given by hand, in inches.
 
 A place is keyed by what the trace computes there: the local name, or the formula if it has none.
 A wire is a list of stops: nodes and points (x, y). One whose first stop is a point forks there from
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 Point = tuple[float, float]
 Stop = str | Point
+Wires = tuple[tuple[Stop, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Layout:
     size: Point
     frame: tuple[float, float, float, float]
     places: dict[str, Point]
-    wires: tuple[tuple[Stop, ...], ...]
+    wires: Wires
 
 
 def _rnn() -> Layout:
@@ -39,7 +40,7 @@ def _rnn() -> Layout:
         "next h": (3.3, line),
         "out h": (up, 2.4),
     }
-    wires: tuple[tuple[Stop, ...], ...] = (
+    wires: Wires = (
         ("h", "h'"),
         ("x", (0.95, line)),
         ("h'", "next h"),
@@ -68,7 +69,7 @@ def _lstm() -> Layout:
         "out h": (up, 4.1),
         "next c": (5.4, line),
     }
-    wires: tuple[tuple[Stop, ...], ...] = (
+    wires: Wires = (
         ("c", "f * c"),
         ("f * c", "c'"),
         ("c'", "next c"),
@@ -107,8 +108,8 @@ def _gru() -> Layout:
         "next h": (5.4, line),
         "out h": (up, 4.3),
     }
-    wires: tuple[tuple[Stop, ...], ...] = (
-        *_update(h, z, n, up, bus, write, line),
+    wires: Wires = (
+        *update(h, z, n, up, bus, write, line),
         ("x", (x, bus)),
         ((r, bus), "r"),
         ("r", "r * h"),
@@ -119,9 +120,7 @@ def _gru() -> Layout:
     return Layout("gru", (5.4, 4.3), (0.6, 0.4, 4.8, 3.8), places, wires)
 
 
-def _update(
-    h: float, z: float, n: float, up: float, bus: float, write: float, line: float
-) -> tuple[tuple[Stop, ...], ...]:
+def update(h: float, z: float, n: float, up: float, bus: float, write: float, line: float) -> Wires:
     """The wires of (1 - z) * h + z * n, and of what z reads: h, from the state line down."""
     return (
         ("h", "(1 - z) * h"),
@@ -155,8 +154,8 @@ def _gru_reset_after() -> Layout:
         "next h": (5.4, line),
         "out h": (up, 4.3),
     }
-    wires: tuple[tuple[Stop, ...], ...] = (
-        *_update(h, z, n, up, bus, write, line),
+    wires: Wires = (
+        *update(h, z, n, up, bus, write, line),
         ("x", (x, bus)),
         ((r, bus), "r"),
         ("r", "r * (Un @ h + bUn)"),
@@ -168,4 +167,4 @@ def _gru_reset_after() -> Layout:
     return Layout("gru", (5.4, 4.3), (0.6, 0.4, 4.8, 3.8), places, wires)
 
 
-LAYOUTS = (_rnn(), _lstm(), _gru(), _gru_reset_after())
+CELLS = (_rnn(), _lstm(), _gru(), _gru_reset_after())

@@ -19,7 +19,7 @@ def title(name: str) -> str:
     first, *others = (word.upper() if word in SHORT else word for word in name.split("_"))
     if first.isupper() and others:
         first += ","
-    return " ".join([first, *others]).replace("min ", "min")
+    return " ".join([first, *others]).replace("min ", "min").replace("cell g", "cell-g")
 
 
 def describe(cell: Cell) -> str:
