@@ -1,4 +1,4 @@
-"""The README's figure, book/_static/nudge.svg: the one of the first page, out of its notebook.
+"""The README's figure, book/_static/cells.svg: the one of the first page, out of its notebook.
 
 python -m tools.readme
 """
@@ -10,7 +10,7 @@ from pathlib import Path
 from tools.notebooks import read
 
 BOOK = Path(__file__).resolve().parents[1] / "book"
-FIGURE = BOOK / "_static" / "nudge.svg"
+FIGURE = BOOK / "_static" / "cells.svg"
 
 
 def stored() -> str:
