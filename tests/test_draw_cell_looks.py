@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import pytest
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from matplotlib.path import Path
@@ -15,11 +16,12 @@ from matplotlib.text import Text
 
 import companion
 from companion import gru, gru_reset_after, lstm, rnn
-from companion.draw import INK, cell, cells, describe, use_style
+from companion.draw import COLOURS, INK, cell, cells, describe, use_style
 from companion.draw.cell import LAYOUTS, layout_of
 from companion.draw.graph import graph, statements
 from companion.draw.lettering import ink
 from companion.draw.reading import pictures, read
+from companion.draw.style import PAPER
 from companion.draw.wiring import ROUND, crossings, distance
 from companion.trace import Cell
 from tools.guards import colours
@@ -140,6 +142,22 @@ def clear(line: list[tuple[float, float]], shape: Any, margin: float) -> bool:
 def where(text: Text) -> Any:
     weight = "bold" if text.get_weight() == "bold" else "normal"
     return ink(text.get_text(), text.get_fontsize(), weight).translated(*text.get_position())
+
+
+@each_cell
+def test_what_is_filled_is_a_sigma_and_the_red_line_is_where_a_state_passes(equation: Cell) -> None:
+    axis = the_axis(cell(equation))
+    ink_of_sigma = {text.get_color() for text in axis.texts if text.get_text() == "σ"}
+    filled = [p for kind in ("layer", "function") for p in patches(axis, kind) if is_filled(p)]
+    assert len(filled) == sum(text.get_text() == "σ" for text in axis.texts)
+    assert ink_of_sigma <= {PAPER}
+    red = [w for w in patches(axis, "wire") if w.get_edgecolor() == to_rgba(COLOURS["accent"])]
+    # In, between × and +, and out; the plain RNN has no such line.
+    assert len(red) == (0 if equation is rnn else 3)
+
+
+def is_filled(patch: Any) -> bool:
+    return bool(patch.get_facecolor() != to_rgba(PAPER))
 
 
 @pytest.mark.parametrize("which", [*CELLS, "three"])
