@@ -24,7 +24,7 @@ from companion.symbolic import (
     vector,
 )
 from companion.symbolic.components import size
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 cells = pytest.mark.parametrize("cell", CELLS, ids=name)
@@ -86,6 +86,7 @@ def test_equal_is_sound_and_not_complete():
     np.testing.assert_allclose(np.tanh(at), 2 * sigmoid(2 * at) - 1, atol=1e-15)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_what_is_equal_is_equal_on_numbers(seed):
     """Random expressions against their normal form, on random arrays."""
@@ -208,6 +209,15 @@ def test_shapes_of_what_is_written_by_hand():
     assert size(matrix("A") @ x, {"A": ("H", "D"), "x": ("D",)}) == "H"
 
 
+def test_components_of_a_transpose():
+    u = [[sympy.IndexedBase("U")[j, k] for k in range(2)] for j in range(2)]
+    a0, a1 = (sympy.IndexedBase("a")[k] for k in range(2))
+    assert list(components(U.T @ a, 1, 2)) == [
+        u[0][0] * a0 + u[1][0] * a1,
+        u[0][1] * a0 + u[1][1] * a1,
+    ]
+
+
 def test_parameters_are_traced_first():
     p = parameters(gru_reset_after)
     assert p._fields == tuple(trace(gru_reset_after).parameters)
@@ -281,7 +291,14 @@ def test_latex_of_the_lstm():
     assert linear == r"\mathbf{h}_{t} &= \mathbf{o}_{t} \odot \mathbf{c}_{t}"
 
 
-@cells
+def bracketed(x, h, p):
+    """Brackets that count: a − (b − c), −(a + b), a sum under ⊙ and under @."""
+    z = sigmoid(p.W @ x - (p.b - (h - p.a)))
+    n = -(p.U @ (h - (z - p.b)) + z) * (h + z)
+    return n - (h - z - n)
+
+
+@pytest.mark.parametrize("cell", [*CELLS, bracketed], ids=name)
 def test_latex_says_what_the_cell_does(cell):
     """The printed equations, read back as Python, are the cell: the letters are not decoration."""
     text = latex(cell)

@@ -19,10 +19,10 @@ from companion import (
     tanh,
     trace,
 )
-from companion.symbolic import equal, run
-from companion.theorems import THEOREMS, Arrays
+from companion.symbolic import equal, run, vector
+from companion.theorems import THEOREMS, Arrays, Claim, Theorem
 from companion.theorems.pieces import set_of
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 BY_NAME = {theorem.name: theorem for theorem in THEOREMS}
@@ -120,6 +120,7 @@ def host_of(p):
     )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), D=st.integers(1, 4), H=st.integers(1, 5))
 def test_the_main_theorem_over_a_whole_sequence(seed, D, H):
     """T = 20 through `scan`, from any state, with inputs x_1 … x_21."""
@@ -265,6 +266,36 @@ def test_a_star_for_an_at_is_refused():
 def test_other_theorems_see_saboteurs(name, cells):
     assert BY_NAME[name].prove()
     assert not BY_NAME[name].prove(**cells)
+
+
+@pytest.mark.parametrize(
+    ("parts", "because", "proved"),
+    [
+        ([["1 - σ", "h"]], ["h"], True),
+        ([["1 - σ", "h"]], [], False),  # h may be negative
+        ([["2", "1 - σ", "h"], ["-1", "1 - σ", "h"]], ["h"], False),  # −1 is negative
+        ([["σ - 1", "-h"]], ["h"], False),
+        ([["1 - σ", "h"], ["σ", "h"]], ["h"], False),  # another sum
+    ],
+)
+def test_an_inequality_needs_a_certificate(parts, because, proved):
+    """σ(a)⊙h ≤ h, if h is not negative."""
+    a, h = vector("a"), vector("h")
+    known = {"h": h, "σ": sigmoid(a), "1 - σ": 1 - sigmoid(a), "σ - 1": sigmoid(a) - 1, "-h": -h}
+    known |= {"2": 2, "-1": -1}
+
+    def claims(_):
+        products = [[known[f] for f in part] for part in parts]
+        return [Claim("σh ≤ h", sigmoid(a) * h, h, products, [known[f] for f in because])]
+
+    assert bool(Theorem("", "", {}, claims, {}).prove()) == proved
+
+
+def test_squares_are_not_negative_and_cubes_may_be():
+    h = vector("h")
+    for power, proved in ((2, True), (3, False)):
+        claim = Claim("", 0, h**power, [[h**power]])
+        assert bool(Theorem("", "", {}, lambda _, c=claim: [c], {}).prove()) == proved
 
 
 # Witnesses for what the theorems take from each other.
