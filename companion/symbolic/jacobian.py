@@ -30,7 +30,7 @@ def jacobian(expr: Any, v: Any = None) -> Any:
     expr: a vector, and v one of its symbols. Or expr: a cell, and v the name of an input, a state
     or a bias, or a tuple of names; None stands for all its states, and gives the one-step Jacobian
     ∂(new state)/∂(state). More than one new state, or more than one name, gives a
-    :class:`Block`. Raises ValueError for a name that the cell does not have.
+    :class:`companion.symbolic.Block`. Raises ValueError for a name that the cell does not have.
 
     >>> from companion import gru, rnn, tanh
     >>> from companion.symbolic import matrix

@@ -69,7 +69,7 @@ class MatVec(sympy.Expr):  # type: ignore[misc]
 def vector(name: str) -> Expr:
     """A vector of unspecified size, for statements that hold for every size.
 
-    ``+``, ``-``, ``*`` (which is ⊙), positive powers and the functions of :mod:`companion.ops` make
+    ``+``, ``-``, ``*`` (which is ⊙), positive powers and the functions of ``companion.ops`` make
     new ones; numbers are constant vectors. Raises TypeError when one is divided by.
 
     >>> z, h, n = vector("z"), vector("h"), vector("n")

@@ -78,7 +78,7 @@ class Theorem:
     """A statement with its assumptions, and what is needed to prove, measure and refute it.
 
     name; statement: in words; assumptions: what is assumed, by a short name. claims: the function
-    that lists them, given a :class:`Given`, and cells by keyword. examples: for each assumption the
+    that lists them, given a ``Given``, and cells by keyword. examples: for each assumption the
     integers for which the statement fails without it, and the sizes (D, H) where they are not 1.
     rewrite: an identity of numbers that the proof needs besides those of the ring, such as
     tanh a = 2σ(2a) − 1, itself proved by `lemma`. kind: "identity"; "intervals", of numbers, proved
