@@ -4,8 +4,8 @@
 >>> main = THEOREMS[0]
 >>> print(main.prove().status, "under", ", ".join(main.assumptions))
 proved under A1, A2, A3, A4, A5, A6
->>> print(main.refute("A2"))
-without A2: h_1 = r_2⊙hG_1 is off by [-0.0086988, -0.0086988] for bn = 1, Un = 1
+>>> print(main.refute("A2").claim)
+h_1 = r_2⊙hG_1
 """
 
 from companion.theorems.floats import FLOATS
@@ -13,7 +13,6 @@ from companion.theorems.gates import (
     CONSTANT,
     COUPLED,
     EULER,
-    LADDER,
     LIMIT,
     MGU,
     MIN_GRU,
@@ -22,7 +21,7 @@ from companion.theorems.gates import (
     SMALL,
 )
 from companion.theorems.given import Arrays, Claim, Given, Symbols
-from companion.theorems.main import DELAYED, MAIN
+from companion.theorems.main import DELAYED, LADDER, MAIN
 from companion.theorems.reset import FIXED, RESET, STABILITY
 from companion.theorems.size import BOUND, CONTRACTION, CONVEX, COUNT
 from companion.theorems.symmetry import LOGISTIC, ORDER, SIGNS
@@ -62,6 +61,35 @@ THEOREMS: tuple[Theorem, ...] = (
 )
 
 __all__ = [
+    "BOUND",
+    "CHAIN",
+    "CONSTANT",
+    "CONTRACTION",
+    "CONVEX",
+    "COUNT",
+    "COUPLED",
+    "DELAYED",
+    "DIAGONAL",
+    "EULER",
+    "EXPLODES",
+    "FIXED",
+    "FLOATS",
+    "HOLD",
+    "LADDER",
+    "LIMIT",
+    "LOGISTIC",
+    "MAIN",
+    "MGU",
+    "MIN_GRU",
+    "ORDER",
+    "RESET",
+    "SCAN",
+    "SECOND_BIAS",
+    "SIGN",
+    "SIGNS",
+    "SMALL",
+    "SMOOTHING",
+    "STABILITY",
     "THEOREMS",
     "Arrays",
     "Claim",

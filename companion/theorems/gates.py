@@ -7,17 +7,10 @@ from typing import Any
 from companion.cells import gru, gru_reset_after, lstm, rnn
 from companion.ops import Vector, sigmoid, tanh
 from companion.theorems.given import Claim, Given
-from companion.theorems.pieces import gate, line, set_of
+from companion.theorems.pieces import argument, gate, line, set_of
 from companion.theorems.theorem import Theorem
 from companion.trace import Cell
-from companion.variants import (
-    cell_gated_lstm,
-    coupled_lstm,
-    linear_lstm,
-    mgu,
-    min_gru,
-    reading_lstm,
-)
+from companion.variants import coupled_lstm, mgu, min_gru
 
 
 def gru_keeping(x: Vector, h: Vector, p: Any) -> Any:
@@ -131,7 +124,11 @@ LIMIT = Theorem(
     assumptions={"C2": "W_r = 0 and U_r = 0", "C3": "the rest, (1−z)⊙(h − RNN), is kept"},
     claims=_limit,
     examples={"C2": {"Ur": 1, "Un": 1, "h": 1}, "C3": {"bz": 30, "h": 1}},
-    by_hand="1 − σ(b) > 0 for every finite b, and → 0 as b → ∞",
+    by_hand=(
+        "1 − σ(b) > 0, and → 0 as b → ∞: the limit is for each (x, h), uniform on bounded sets. An "
+        "RNN's map is bounded, no GRU's is: at fixed x take h = ±t e_j, of the sign for which "
+        "(U_z h)_j ≤ 0; then 1 − z_j ≥ σ(−(W_z x + b_z)_j) > 0, |h'_j| ≥ (1−z_j)t − 1 → ∞"
+    ),
 )
 
 
@@ -150,16 +147,20 @@ SMALL = Theorem(
     name="The plain RNN is a small-signal limit of the LSTM",
     statement=(
         "With a constant input gate i and h = i⊙s, the LSTM's h' is o⊙tanh(f⊙c + i⊙s'), where s' = "
-        "tanh(W_g x + U_g diag(i) s + b_g) is an RNN's step. As f → 0, o → 1 and i → 0, h'/i → s'."
+        "tanh(W_g x + U_g diag(i) s + b_g) is an RNN's step. As o → 1, i → 0 and f⊙c/i → 0, with "
+        "U_g diag(i) held fixed, h'/i → s', for any fixed number of steps."
     ),
     assumptions={"G1": "W_i = 0 and U_i = 0"},
     claims=_small,
     examples={"G1": {"Wi": 1, "x": 1, "bg": 1}},
-    by_hand="tanh(i s')/i → s' as i → 0",
+    by_hand=(
+        "tanh(e)/e → 1 as e → 0, and the RNN is continuous, so finitely many steps pass to the "
+        "limit; with c_0 = 0, f → 0 is enough, as then |c_{t−1}| ≤ i/(1−f)"
+    ),
 )
 
 
-def _second_bias(given: Given, rnn: Cell = rnn) -> list[Claim]:
+def _second_bias(given: Given, rnn: Cell = rnn, lstm: Cell = lstm, gru: Cell = gru) -> list[Claim]:
     p, q = given.parameters(rnn), given.parameters(gru_reset_after)
     x, h, b2 = given.vector("x"), given.vector("h"), given.vector("b2")
     plain = tanh((p.W @ x + p.b) + (p.U @ h + b2))
@@ -170,10 +171,19 @@ def _second_bias(given: Given, rnn: Cell = rnn) -> list[Claim]:
         two = line(gru_reset_after, "h'", h=h, z=z, n=n)
     else:
         two = gru_reset_after(x, h, q._replace(bUn=b2))
-    return [
+    claims = [
         Claim("RNN with two biases", plain, rnn(x, h, p._replace(b=p.b + b2))),
-        Claim("GRU with two biases in n", two, gru_reset_after(x, h, merged)),
+        Claim("reset-after GRU, two biases in n", two, gru_reset_after(x, h, merged)),
     ]
+    for cell, letters, state in ((lstm, "ifgo", [h, given.vector("c")]), (gru, "zrn", [h])):
+        q = given.parameters(cell)
+        both = q._replace(**{f"b{k}": getattr(q, f"b{k}") + b2 for k in letters})
+        for k in letters:
+            W, U, b = (getattr(q, kind + k) for kind in "WUb")
+            seen = sigmoid(gate(both, "r", x, h)) * h if k == "n" else h
+            found = argument(cell, k, [x, *state], both)
+            claims += [Claim(f"argument of {k}", found, (W @ x + b) + (U @ seen + b2))]
+    return claims
 
 
 SECOND_BIAS = Theorem(
@@ -209,38 +219,4 @@ MIN_GRU = Theorem(
     assumptions={"M1": "U_z = 0", "M2": "U_n = 0", "M3": "the candidate is linear"},
     claims=_min_gru,
     examples={"M1": {"Uz": 1, "h": 1}, "M2": {"Un": 1, "h": 1}, "M3": {"bn": 1}},
-)
-
-
-def _ladder(given: Given, reading_lstm: Cell = reading_lstm, gru: Cell = gru) -> list[Claim]:
-    p, x, h, c = given.parameters(lstm), *map(given.vector, ("x", "h", "c"))
-    i, f, o, g = (sigmoid(given.vector(f"a{k}")) for k in "ifog")
-    last = given.vector("al")
-    new = line(coupled_lstm, "c'", i=i, c=c, g=g)
-    written = cell_gated_lstm(x, o * c, c, p)[1]
-    letters = {"z": "i", "r": "o", "n": "g"}
-    q = set_of(**{f"{k}{gate}": getattr(p, k + letters[gate]) for gate in "zrn" for k in "WUb"})
-    return [
-        Claim("tied gates: c'", new - line(lstm, "c'", f=f, c=c, i=i, g=g), ((1 - i) - f) * c),
-        Claim("linear output: h'", line(linear_lstm, "h'", **{"o": o, "c'": new})
-              - line(coupled_lstm, "h'", **{"o": o, "c'": new}), o * (new - tanh(new))),
-        Claim("gates read the cell: argument of i",
-              gate(p, "i", x, c) - gate(p, "i", x, h), p.Ui @ (c - h)),
-        Claim("reading-side gate: argument of g",
-              gate(p, "g", x, o * c) - gate(p, "g", x, last * c), p.Ug @ ((o - last) * c)),
-        Claim("the last rung = GRU",
-              reading_lstm(x, c, p) if given.holds("D1") else written, gru(x, c, q)),
-    ]  # fmt: skip
-
-
-LADDER = Theorem(
-    name="The ladder from the LSTM to the GRU",
-    statement=(
-        "Each rung differs from the one before by ((1−i) − f)⊙c, which vanishes if f = 1−i; by "
-        "o⊙(c' − tanh c'), if c' = 0; in the arguments of i and o by U(c − h), if h = c; in that "
-        "of g by U_g((o_t − o_{t−1})⊙c_{t−1}), if the gate stands still. The last is the GRU."
-    ),
-    assumptions={"D1": "the output gate acts when the cell is read, not when it is written"},
-    claims=_ladder,
-    examples={"D1": {"Wo": 1, "x": 1, "Ug": 1, "c": 1}},
 )

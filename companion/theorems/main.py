@@ -1,7 +1,7 @@
 """The main theorem: under six assumptions on the LSTM, its cell is the GRU's state.
 
 And what one gets instead if the missing time index is filled in with the LSTM's own timing: a GRU
-whose reset gate is one step late.
+whose reset gate is one step late. And the ladder: one change at a time from the LSTM to the GRU.
 """
 
 from __future__ import annotations
@@ -9,15 +9,21 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from companion.cells import gru, lstm_host
+from companion.cells import gru, lstm, lstm_host
 from companion.ops import Vector, sigmoid, tanh
 from companion.symbolic.evaluate import named
 from companion.symbolic.program import program
 from companion.theorems.given import Claim, Given
-from companion.theorems.pieces import gate, set_of
+from companion.theorems.pieces import argument, gate, line, set_of
 from companion.theorems.theorem import Theorem
 from companion.trace import Cell
-from companion.variants import gru_delayed_reset
+from companion.variants import (
+    cell_gated_lstm,
+    coupled_lstm,
+    gru_delayed_reset,
+    linear_lstm,
+    reading_lstm,
+)
 
 
 def _identity(a: Any) -> Any:
@@ -83,7 +89,8 @@ MAIN = Theorem(
         "For every reset-before GRU, all inputs x_1 … x_{T+1} and every state hG_0, let the LSTM "
         "with peepholes V and an input x° of its own for the output gate have (W_i, b_i) = "
         "(W_z, b_z), (W_o, b_o) = (W_r, b_r), (W_g, U_g, b_g) = (W_n, U_n, b_n). Under A1 to A6, "
-        "for t = 1 … T: c_t = hG_t, i_t = z_t, g_t = n_t, o_t = r_{t+1}, h_t = r_{t+1}⊙hG_t."
+        "for t = 1 … T: c_t = hG_t, i_t = z_t, g_t = n_t, o_t = r_{t+1}, h_t = r_{t+1}⊙hG_t, where "
+        "r_{T+1} := σ(W_r x_{T+1} + U_r hG_T + b_r)."
     ),
     assumptions={
         "A1": "(W_f, U_f, V_f, b_f) = −(W_i, U_i, V_i, b_i), so f = 1 − i",
@@ -163,4 +170,67 @@ DELAYED = Theorem(
         "A6": {"Un": 1, "h0": 1},
     },
     by_hand="induction over t",
+)
+
+
+def _ladder(
+    given: Given,
+    lstm: Cell = lstm,
+    coupled_lstm: Cell = coupled_lstm,
+    linear_lstm: Cell = linear_lstm,
+    cell_gated_lstm: Cell = cell_gated_lstm,
+    reading_lstm: Cell = reading_lstm,
+    gru_delayed_reset: Cell = gru_delayed_reset,
+    gru: Cell = gru,
+) -> list[Claim]:
+    """Each rung is run, and compared with the one before."""
+    p, x, h, c = given.parameters(lstm), *map(given.vector, ("x", "h", "c"))
+    letters = {"z": "i", "r": "o", "n": "g"}
+    q = set_of(**{f"{k}{gate}": getattr(p, k + letters[gate]) for gate in "zrn" for k in "WUb"})
+    one, two, three = (
+        named(program(cell), [x, h, c], p) for cell in (lstm, coupled_lstm, linear_lstm)
+    )
+    o, last = sigmoid(gate(p, "o", x, c)), sigmoid(given.vector("al"))
+    exposed = [x, last * c, c]
+    four = named(program(cell_gated_lstm), exposed, p)
+    five = reading_lstm(x, c, p)
+    late, reset = gru_delayed_reset(x, c, last, q)
+    claims = [
+        Claim("tied gates: c'", two["c'"] - one["c'"], ((1 - one["i"]) - one["f"]) * c),
+        Claim("tied gates: h'", two["h'"], one["o"] * tanh(two["c'"])),
+        Claim("linear output: c'", three["c'"], two["c'"]),
+        Claim("linear output: h'", three["h'"] - two["h'"],
+              two["o"] * (two["c'"] - tanh(two["c'"]))),
+    ]  # fmt: skip
+    for k, differs in (("i", p.Ui @ (c - h)), ("o", p.Uo @ (c - h)), ("g", 0 * h)):
+        reads = (argument(cell, k, [x, h, c], p) for cell in (cell_gated_lstm, linear_lstm))
+        label = f"gates read the cell: argument of {k}"
+        claims += [Claim(label, next(reads) - next(reads), differs)]
+    i, g = four["i"], four["g"]
+    written = line(linear_lstm, "c'", i=i, c=c, g=g)
+    read = argument(reading_lstm, "g", [x, c], p) - argument(cell_gated_lstm, "g", exposed, p)
+    return [
+        *claims,
+        Claim("gates read the cell: c'", four["c'"], written),
+        Claim("gates read the cell: h'", four["h'"],
+              line(linear_lstm, "h'", **{"o": four["o"], "c'": written})),
+        Claim("gates read the cell = delayed reset: c'", four["c'"], late),
+        Claim("gates read the cell = delayed reset: h'", four["h'"], reset * late),
+        Claim("reading-side gate: argument of g", read, p.Ug @ ((o - last) * c)),
+        Claim("reading-side gate: c'", five, cell_gated_lstm(x, o * c, c, p)[1]),
+        Claim("the last rung = GRU", five if given.holds("D1") else four["c'"], gru(x, c, q)),
+    ]  # fmt: skip
+
+
+LADDER = Theorem(
+    name="The ladder from the LSTM to the GRU",
+    statement=(
+        "Each rung differs from the one before by ((1−i) − f)⊙c, which vanishes if f = 1−i; by "
+        "o⊙(c' − tanh c'), if c' = 0; in the arguments of i and o by U(c − h), if h = c; in that "
+        "of g by U_g((o_t − o_{t−1})⊙c_{t−1}), if the gate stands still. The third rung is the GRU "
+        "with delayed reset, the last is the GRU."
+    ),
+    assumptions={"D1": "the output gate acts when the cell is read, not when it is written"},
+    claims=_ladder,
+    examples={"D1": {"Wo": 1, "x": 1, "Ug": 1, "c": 1}},
 )

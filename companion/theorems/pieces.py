@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
 import mpmath
 
 from companion.symbolic import program
-from companion.symbolic.evaluate import compiled
+from companion.symbolic.evaluate import compiled, named
 from companion.trace import Cell
 
 
@@ -32,9 +33,22 @@ def largest(values: Any) -> Any:
     3.0
     """
     values = list(values)
-    if isinstance(values[0], mpmath.iv.mpf):
+    if any(isinstance(value, mpmath.iv.mpf) for value in values):
+        values = [mpmath.iv.mpf(value) for value in values]
         return mpmath.iv.mpf([max(v.a for v in values), max(v.b for v in values)])
     return max(values)
+
+
+def argument(cell: Cell, name: str, arguments: Sequence[Any], p: Any) -> Any:
+    """What the nonlinearity of one line of a cell is applied to.
+
+    >>> from companion import gru
+    >>> from companion.symbolic import parameters, vector
+    >>> argument(gru, "z", [vector("x"), vector("h")], parameters(gru))
+    bz + Uz @ h + Wz @ x
+    """
+    expressions = {line.name: line.expr for line in program(cell).lines}
+    return compiled(expressions[name].args[0])(named(program(cell), arguments, p))
 
 
 def set_of(**values: Any) -> SimpleNamespace:

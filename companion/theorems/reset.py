@@ -33,10 +33,33 @@ def collected(expr: Any) -> Any:
         if len(sums) != 1:
             outside.append(term)
             continue
+        if limits not in (None, sums[0].limits):
+            raise ValueError(f"{expr}: the sums run over {limits} and {sums[0].limits}")
         limits = sums[0].limits
         inside.append(sympy.expand(term / sums[0] * sums[0].function))
     total = sympy.Add(*inside)
     return sympy.Add(*outside, sympy.Sum(total, *limits) if limits and total else 0)
+
+
+def _none(row: Any, equal_rows: bool) -> list[Claim]:
+    """That a row is 0: what stands outside its sum, and each summand, as products of numbers.
+
+    equal_rows: R2, U_jk r_k = U_jk r_j, as r_j = r_k wherever U_jk ≠ 0.
+    """
+    j, k = sympy.symbols("j k", integer=True)
+    U, r = sympy.IndexedBase("Un"), sympy.IndexedBase("r")
+    summand = sympy.Add(*(sympy.expand(total.function) for total in row.atoms(sympy.Sum)))
+    if equal_rows:
+        terms = sympy.Add.make_args(summand)
+        summand = sympy.Add(*(t.xreplace({r[k]: r[j]}) if t.has(U[j, k]) else t for t in terms))
+    outside = row.replace(lambda part: isinstance(part, sympy.Sum), lambda _: sympy.S.Zero)
+    names = {entry: vector(str(entry)) for entry in row.atoms(sympy.Indexed)}
+    return [
+        Claim("row j, outside the sum", outside.xreplace(names), sympy.S.Zero,
+              latex=r"r_j\, b_{Un,j} &= 0"),
+        Claim("row j, each summand", summand.xreplace(names), sympy.S.Zero,
+              latex=r"U_{jk}\, (r_j - r_k)\, h_k &= 0"),
+    ]  # fmt: skip
 
 
 def _reset(given: Given, gru: Cell = gru, gru_reset_after: Cell = gru_reset_after) -> list[Claim]:
@@ -62,6 +85,9 @@ def _reset(given: Given, gru: Cell = gru, gru_reset_after: Cell = gru_reset_afte
                          after - before, np.array(sums, dtype=object))]  # fmt: skip
     if given.holds("R1"):
         p = p._replace(bUn=0 * p.bUn)
+    if given.symbolic:
+        row = collected(component(p.Un @ (r * h) - r * (p.Un @ h + p.bUn)))
+        claims += _none(row, given.holds("R2"))
     if given.holds("R2"):
         p = p._replace(Un=given.diag(given.vector("u")))
     claims += [Claim("GRU before = after", gru(x, h, p), gru_reset_after(x, h, p))]
@@ -79,7 +105,8 @@ RESET = Theorem(
     statement=(
         "Row j of after − before, in the argument of n, is Σ_k U_jk (r_j − r_k) h_k + r_j b_Un,j. "
         "So at fixed r, U(r⊙h) = r⊙(U h) for all h if and only if U_jk (r_k − r_j) = 0 for all "
-        "j, k; and with shared weights the two GRUs agree for all x and h if and only if R1 and R2."
+        "j, k; and with shared weights the two GRUs agree for all x and h if R1 and R2, and (by "
+        "hand) only if."
     ),
     assumptions={
         "R1": "b_Un = 0",
@@ -92,11 +119,10 @@ RESET = Theorem(
     },
     sizes=(1, 2),
     by_hand=(
-        "R2 makes each term of row j vanish (proved here for a diagonal U_n, where it always "
-        "holds, and measured for pairs). Necessity: h = 0 gives b_Un = 0; then take the units k in "
-        "groups G of equal rows: Σ_G (r_j − r_G) L_G(h) = 0 with linear forms L_G in disjoint "
-        "components, and as functions of complex x and h the gates of different groups have "
-        "different poles, but for r and 1 − r, so each L_G is 0"
+        "if: equal rows give r_j = r_k, so U_jk r_k = U_jk r_j for any U_n, with which row j is 0; "
+        "the cells themselves are compared for a diagonal U_n, and measured for units in pairs. "
+        "Only if: by hand, on the page 'Which GRU is right?'; h = 0 gives b_Un = 0, then h along "
+        "one unit, then in the plane of two units, and growth give equal rows"
     ),
 )
 
@@ -115,7 +141,8 @@ FIXED = Theorem(
     name="A delayed reset keeps the fixed points",
     statement=(
         "From (h, r) with r = σ(W_r x + U_r h + b_r) the delayed-reset GRU goes to (GRU(x, h), r): "
-        "under constant input, (h*, r*) is a fixed point of it if and only if h* is one of the GRU."
+        "under constant input, (h*, r*) is a fixed point of it if and only if h* is one of the GRU "
+        "and r* = σ(W_r x + U_r h* + b_r)."
     ),
     assumptions={"F1": "r is the gate that belongs to h"},
     claims=_fixed,
@@ -167,5 +194,8 @@ STABILITY = Theorem(
     claims=_stability,
     examples={},
     kind="intervals",
-    by_hand="both eigenvalues of a 2×2 matrix are inside the unit circle iff |trace| < 1 + det < 2",
+    by_hand=(
+        "both eigenvalues of a real 2×2 matrix are inside the unit circle iff |trace| < 1 + det < "
+        "2; |trace| > 1 + det gives a real one outside, as λ² − trace λ + det < 0 at 1 or at −1"
+    ),
 )

@@ -12,24 +12,34 @@ from companion.ops import sigma, sigmoid, softplus, tanh
 from companion.symbolic import diag, evaluate, jacobian, matrix, program, vector
 from companion.symbolic.evaluate import named
 from companion.theorems.given import Arrays, Claim, Given
-from companion.theorems.pieces import largest, line
+from companion.theorems.pieces import gate, largest, line
 from companion.theorems.theorem import Theorem
 from companion.trace import Cell
 from companion.variants import coupled_lstm, janet, min_lstm
 
 
-def _bound(given: Given, lstm: Cell = lstm, gru: Cell = gru) -> list[Claim]:
-    f, c, B = sigmoid(given.vector("af")), given.vector("c"), given.vector("B")
+def _bound(
+    given: Given,
+    lstm: Cell = lstm,
+    gru: Cell = gru,
+    janet: Cell = janet,
+    coupled_lstm: Cell = coupled_lstm,
+) -> list[Claim]:
+    f = given.vector("f") if given.symbolic else sigmoid(given.vector("af"))
+    c, B, g = map(given.vector, "cBg")
     drawn = isinstance(given, Arrays) and given.rng is not None
     if drawn:
         B = abs(B)
     M = np.maximum(abs(c), B) if drawn else given.vector("M")
-    g = tanh(given.vector("ag")) if given.holds("S2") else given.vector("ag")
+    if given.holds("S2") and not given.symbolic:
+        g = tanh(g)
     i = sigmoid(given.vector("ai"))
     if given.holds("S1"):
         i = given.vector("i") if given.symbolic else B * (1 - f) * i
     room = B * (1 - f) - i
-    because: tuple[Any, ...] = (M - c, M + c, M - B, i, *([room] if given.holds("S1") else []))
+    because = (M - c, M + c, M - B)
+    because += (f, 1 - f, i, room) if given.holds("S1") else ()
+    because += (1 - g, 1 + g) if given.holds("S2") else ()
     new = line(lstm, "c'", f=f, c=c, i=i, g=g)
     z, n = sigmoid(given.vector("az")), tanh(given.vector("an"))
     top = np.maximum(abs(c), 1) if drawn else given.vector("M1")
@@ -44,13 +54,21 @@ def _bound(given: Given, lstm: Cell = lstm, gru: Cell = gru) -> list[Claim]:
             Claim("GRU: h' ≤ M", h, top, [(1 - z, top - c), (z, top - 1), (z, 1 - n)], because),
             Claim("GRU: −h' ≤ M", -h, top, [(1 - z, top + c), (z, top - 1), (z, 1 + n)], because),
         ]
+    x, hidden = given.vector("x"), given.vector("h")
+    p, q = given.parameters(janet), given.parameters(coupled_lstm)
+    one, two = named(program(janet), [x, c], p), named(program(coupled_lstm), [x, hidden, c], q)
+    tied = line(lstm, "c'", f=1 - two["i"], c=c, i=two["i"], g=two["g"])
+    a, step = gate(p, "f", x, c), janet(x, c, p)
+    claims += [
+        Claim("JANET: f⊙h + i⊙g", step, line(lstm, "c'", f=one["f"], c=c, i=one["i"], g=one["g"])),
+        Claim("JANET: f = σ(a)", one["f"], sigmoid(a)),
+        Claim("JANET, β = 1: i = 1 − σ(a − β)", one["i"], 1 - sigmoid(a - 1)),
+        Claim("CIFG: (1−i)⊙c + i⊙g", coupled_lstm(x, hidden, c, q)[1], tied),
+    ]
     if drawn:
-        p, x = given.parameters(janet), given.vector("x")
-        limit = np.maximum(abs(c), np.exp(1.0))
-        claims += [Claim("JANET: |h'| ≤ max(|h|, e^β)", abs(janet(x, c, p)), limit, [])]
-        q, tied = given.parameters(coupled_lstm), given.vector("h")
-        new, limit = coupled_lstm(x, tied, c, q)[1], np.maximum(abs(c), 1)
-        claims += [Claim("CIFG: |c'| ≤ max(|c|, 1)", abs(new), limit, [])]
+        top, other = np.maximum(abs(c), np.exp(1.0)), np.maximum(abs(c), 1)
+        claims += [Claim("JANET: |h'| ≤ max(|h|, e^β)", abs(step), top, [])]
+        claims += [Claim("CIFG: |c'| ≤ max(|c|, 1)", abs(tied), other, [])]
     return claims
 
 
@@ -66,15 +84,15 @@ def _janet_and_lstm() -> bool:
 BOUND = Theorem(
     name="What a gated state is bounded by",
     statement=(
-        "If |g| ≤ 1 and i ≤ B(1−f), then c' = f⊙c + i⊙g has |c'| ≤ M for every M ≥ max(|c|, B): so "
-        "|c_t| ≤ max(|c_0|, B). GRU and CIFG: B = 1. JANET, β ≥ 0: B = e^β. An LSTM whose "
-        "arguments of f stay below A: B = 1 + e^A."
+        "If |g| ≤ 1, 0 ≤ f ≤ 1 and 0 ≤ i ≤ B(1−f), then c' = f⊙c + i⊙g has |c'| ≤ M for every "
+        "M ≥ max(|c|, B): so |c_t| ≤ max(|c_0|, B). GRU and CIFG: B = 1. JANET, β ≥ 0: B = e^β. An "
+        "LSTM whose arguments of f stay below A: B = 1 + e^A."
     ),
-    assumptions={"S1": "i ≤ B(1−f)", "S2": "|g| ≤ 1"},
+    assumptions={"S1": "0 ≤ f ≤ 1 and 0 ≤ i ≤ B(1−f)", "S2": "|g| ≤ 1"},
     claims=_bound,
     examples={
-        "S1": {"B": 1, "M": 1, "c": 1, "af": 5, "ai": 5, "ag": 5},
-        "S2": {"B": 1, "M": 1, "ag": 9},
+        "S1": {"B": 1, "M": 1, "c": 1, "af": 5, "ai": 5, "g": 5},
+        "S2": {"B": 1, "M": 1, "g": 9},
     },
     lemma=_janet_and_lstm,
     by_hand=(
@@ -98,10 +116,13 @@ def _contraction(given: Given, gru: Cell = gru) -> list[Claim]:
         parts = [(2, a, z, z), (z, u, 1 - r), (z, u, w, (half - r) ** 2),
                  (z, u, w, r, 1 - r, 1 - size), (z, u, n**2, r),
                  (z, u, n**2, size, r, 1 - r, w)]  # fmt: skip
-        because = (a, u, w, size, 1 - size)
+        because = (a, u, w, size, *([1 - size] if given.holds("K1") else []))
+        k, m = vector("κ"), vector("m")
+        known = (z - m, *([1 - k] if given.holds("K2") else []))
         return [
             Claim("∂h'/∂h", jacobian(gru), form),
             Claim("each row's bound", row, 1 - (1 - kappa) * z, parts, because),
+            Claim("with m = min z", 1 - (1 - k) * z, 1 - (1 - k) * m, [(1 - k, z - m)], known),
         ]
     p, x, h = given.parameters(gru), given.vector("x"), given.vector("h")
 
@@ -135,7 +156,7 @@ CONTRACTION = Theorem(
         "K2": {"Un": [[3, 0], [0, 0]], "bz": [5, -5], "br": 5},
     },
     sizes=(1, 2),
-    by_hand="norms are submultiplicative, |n − h| ≤ 2; 1 − (1−κ)z_j ≤ 1 − (1−κ) min z as κ < 1",
+    by_hand="norms are submultiplicative; |n − h| ≤ 2, as |h| ≤ 1; κ is that of the row's bound",
 )
 
 
@@ -143,10 +164,14 @@ def _convex(given: Given, min_lstm: Cell = min_lstm) -> list[Claim]:
     f, h, g = sigmoid(given.vector("af")), given.vector("h"), given.vector("g")
     drawn = isinstance(given, Arrays) and given.rng is not None
     M = np.maximum(h, g) if drawn else given.vector("M")
+    m = np.minimum(h, g) if drawn else given.vector("m")
     new = line(min_lstm, "h'", f=f, h=h, g=g)
     if not given.holds("N1"):
         new = f * h + sigmoid(given.vector("ai")) * g
-    return [Claim("h' ≤ max(h, g)", new, M, [(f, M - h), (1 - f, M - g)], (M - h, M - g))]
+    return [
+        Claim("h' ≤ max(h, g)", new, M, [(f, M - h), (1 - f, M - g)], (M - h, M - g)),
+        Claim("min(h, g) ≤ h'", m, new, [(f, h - m), (1 - f, g - m)], (h - m, g - m)),
+    ]
 
 
 def _normalised() -> bool:
@@ -158,15 +183,17 @@ def _normalised() -> bool:
 
 
 CONVEX = Theorem(
-    name="The normalised minLSTM cannot count",
+    name="The normalised minLSTM averages",
     statement=(
-        "h' lies between h and g in every component, as f + i = 1: from h = max(h, g) no weights "
-        "reach h + 1."
+        "As f + i = 1, min(h, g) ≤ h' ≤ max(h, g) in every component, so |h_t| ≤ max(|h_0|, "
+        "max_k |g_k|): with fixed weights, on bounded inputs, it is bounded. Like the LSTM's, that "
+        "bound grows with the weights."
     ),
     assumptions={"N1": "the gates are normalised"},
     claims=_convex,
     examples={"N1": {"af": 5, "ai": 5, "h": 1, "g": 1, "M": 1}},
     lemma=_normalised,
+    by_hand="induction over t; g = W_g x + b_g is bounded for bounded x",
 )
 
 
@@ -176,25 +203,39 @@ def _count(given: Given, lstm: Cell = lstm) -> list[Claim]:
     new = line(lstm, "c'", f=f, c=c, i=i, g=g)
     claims = [Claim("(t+1) − c' = (t−c) + (1−f)⊙c + (1 − i⊙g)",
                     (t + 1) - new, (t - c) + (1 - f) * c + (1 - i * g))]  # fmt: skip
-    if not given.symbolic:
+    if given.symbolic:
+        T, e = given.vector("T"), given.vector("e")
+        kept, written = e - (1 - f), 3 * e - (1 - i * g)
+        near = (kept, written, g) if given.holds("C1") else ()
+        claims += [
+            Claim("0 ≤ c'", 0 * t, new, [(f, c), (i, g)], (c, *near)),
+            Claim("c' ≤ t+1", new, t + 1, [(t - c,), (1 - f, c), (1 - i,), (i, 1 - g)], (c, t - c)),
+            Claim("(t+1) − c' ≤ (t−c) + (T+3)e", (t + 1) - new, (t - c) + (T + 3) * e,
+                  [(T, kept), (1 - f, T - c), (written,)], (T, T - c, *near)),
+        ]  # fmt: skip
+    else:
         b = 20 * given.one if given.holds("C1") else given.vector("b")
         p = given.parameters(lstm)
         p = type(p)(*(0 * value for value in p))._replace(bf=b, bi=b, bg=b)
         h, c = 0 * given.one, 0 * given.one
-        for _ in range(20):
+        for step in range(1, 21):
             h, c = lstm(0 * given.vector("x"), h, c, p)
-        claims += [Claim("20 − c₂₀ ≤ 10⁻⁶", (20 - c) * 10**6, given.one, [])]
+            claims += [Claim(f"|c_{step} − {step}| ≤ 10⁻⁶", abs(c - step) * 10**6, given.one, [])]
     return claims
 
 
 COUNT = Theorem(
     name="An LSTM counts",
     statement=(
-        "For every T and ε there are weights with |c_t − t| ≤ ε for t ≤ T: b_f = b_i = b_g = b "
-        "large, all else 0. The error grows in a step by (1−f)⊙c + (1 − i⊙g) ≤ (T + 3)e^−b."
+        "For every T and ε there are weights with |c_t − t| ≤ ε for t ≤ T, from h_0 = c_0 = 0: "
+        "b_f = b_i = b_g = b large, all else 0. The error grows in a step by "
+        "(1−f)⊙c + (1 − i⊙g) ≤ (T + 3)e with e = e^−b."
     ),
     assumptions={"C1": "the gates are nearly saturated: b = 20 for T = 20, ε = 10⁻⁶"},
     claims=_count,
     examples={"C1": {"b": 1}},
-    by_hand="1 − σ(b) ≤ e^−b, 1 − σ(b) tanh(b) ≤ 3e^−b, c ≤ t ≤ T; add up T steps",
+    by_hand=(
+        "1 − σ(b) = e^−b σ(b) ≤ e and 1 − tanh b ≤ 2e^−2b, so 1 − σ(b) tanh b ≤ 3e; by induction "
+        "0 ≤ c_t ≤ t ≤ T, and T steps add up to T(T + 3)e"
+    ),
 )

@@ -48,12 +48,21 @@ def _smoothing(given: Given, gru: Cell = gru, lstm: Cell = lstm) -> list[Claim]:
     cell, _ = _closed(f, i, n, first)
     if not given.holds("S1"):
         weights = _closed(f, i, n, first)[1]
+    # One step more, from a state A⊙h_0 + S, where the weights in S add up to w = 1 − A.
+    A, S, w = given.vector("A"), given.vector("S"), 1 - given.vector("A")
+    keep, (z1, f1, i1, n1) = 1 - z[0], (k[0] for k in (z, f, i, n))
+    state = A * first + S
+    kept, write = (keep, z1) if given.holds("S1") else (f1, i1)
     return [
         Claim("GRU, closed form", h, smooth),
         Claim("LSTM, closed form", c, cell),
         Claim("the weights sum to 1", weights * given.one, given.one),
-        Claim("one step more", (1 - z[0]) * given.one + z[0], given.one),
-    ]
+        Claim("GRU, one step more", line(gru, "h'", h=state, z=z1, n=n1),
+              (keep * A) * first + (keep * S + z1 * n1)),
+        Claim("LSTM, one step more", line(lstm, "c'", c=state, f=f1, i=i1, g=n1),
+              (f1 * A) * first + (f1 * S + i1 * n1)),
+        Claim("the weights still sum to 1", kept * A + kept * w + write, given.one),
+    ]  # fmt: skip
 
 
 SMOOTHING = Theorem(
@@ -65,7 +74,7 @@ SMOOTHING = Theorem(
     assumptions={"S1": "what is kept and what is written sum to 1, f = 1 − i"},
     claims=_smoothing,
     examples={"S1": {"af4": 1}},
-    by_hand="shown for T = 4; a step multiplies the weights by 1 − z and adds z: their sum stays 1",
+    by_hand="induction over T, whose step is claimed; T = 4 is written out",
 )
 
 
@@ -98,7 +107,10 @@ def _chain(given: Given, lstm: Cell = lstm) -> list[Claim]:
     # The total over one step holds the output gate of the step before fixed: c → h → c.
     totals = act("c'", "h", second, exposed(first["o"], second["c"], dc1))
     totals = totals + act("c'", "c", second, dc1)
-    return [Claim("∂c₂/∂c₀ = ∂c₂/∂c₁ ∂c₁/∂c₀", blocks, totals)]
+    return [
+        Claim("the direct part of ∂c₁/∂c₀ is diag(f₁)", act("c'", "c", first, v), first["f"] * v),
+        Claim("∂c₂/∂c₀ = ∂c₂/∂c₁ ∂c₁/∂c₀", blocks, totals),
+    ]
 
 
 CHAIN = Theorem(
@@ -168,8 +180,8 @@ def _scan(given: Given, min_gru: Cell = min_gru) -> list[Claim]:
     return [
         Claim("(p•q)•r = p•(q•r), first", left[0], right[0]),
         Claim("(p•q)•r = p•(q•r), second", left[1], right[1]),
-        Claim("(1, 0)•p = p", then((1, 0), one)[1], one[1]),
-        Claim("p•(1, 0) = p", then(one, (1, 0))[1], one[1]),
+        *(Claim("(1, 0)•p = p", *pair) for pair in zip(then((1, 0), one), one, strict=True)),
+        *(Claim("p•(1, 0) = p", *pair) for pair in zip(then(one, (1, 0)), one, strict=True)),
         Claim("p•q, applied", two[0] * (one[0] * h + one[1]) + two[1], swapped[0] * h + swapped[1]),
         Claim("two steps of the minGRU", min_gru(x2, min_gru(x1, h, p), p), a * h + b),
     ]
@@ -246,9 +258,12 @@ def _diagonal(given: Given, min_gru: Cell = min_gru) -> list[Claim]:
 
 
 DIAGONAL = Theorem(
-    name="A gate that does not read the state has a diagonal Jacobian",
-    statement="For the minGRU ∂h_t/∂h_{t−1} = diag(1−z_t) exactly, so a product of them too.",
+    name="If neither gate nor candidate reads the state, the Jacobian is diagonal",
+    statement=(
+        "For the minGRU ∂h_t/∂h_{t−1} = diag(1−z_t) exactly, so a product of them is diagonal too."
+    ),
     assumptions={"G1": "neither gate nor candidate reads h (the minGRU, not the GRU)"},
     claims=_diagonal,
-    examples={"G1": {"Un": 1, "v": 1}},
+    examples={"G1": {"Un": [[0, 1], [0, 0]], "v": [0, 1]}},  # a 0 of v that does not stay 0
+    sizes=(1, 2),
 )
