@@ -74,7 +74,7 @@ def cell_gated_lstm(x: Vector, h: Vector, c: Vector, p: Any) -> tuple[Any, Any]:
     as `gru_delayed_reset`. Returns (h', c').
 
     >>> from companion import trace
-    >>> print(str(trace(cell_gated_lstm)).splitlines()[1])
+    >>> print(str(trace(cell_gated_lstm)).splitlines()[-5])
       i = sigmoid(Wi @ x + Ui @ c + bi)
     """
     i = sigmoid(p.Wi @ x + p.Ui @ c + p.bi)
@@ -91,7 +91,7 @@ def reading_lstm(x: Vector, c: Vector, p: Any) -> Any:
     Returns c' (H,).
 
     >>> from companion import trace
-    >>> print(str(trace(reading_lstm)).splitlines()[3])
+    >>> print(str(trace(reading_lstm)).splitlines()[-2])
       g = tanh(Wg @ x + Ug @ (o * c) + bg)
     """
     i = sigmoid(p.Wi @ x + p.Ui @ c + p.bi)
@@ -107,7 +107,7 @@ def gru_delayed_reset(x: Vector, h: Vector, r: Vector, p: Any) -> tuple[Any, Any
     Returns (h', r'). It has the GRU's fixed points under constant input, not its stability.
 
     >>> from companion import trace
-    >>> print(str(trace(gru_delayed_reset)).splitlines()[2])
+    >>> print(str(trace(gru_delayed_reset)).splitlines()[-3])
       n = tanh(Wn @ x + Un @ (r * h) + bn)
     """
     z = sigmoid(p.Wz @ x + p.Uz @ h + p.bz)
