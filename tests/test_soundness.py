@@ -263,3 +263,4 @@ def test_what_is_printed_fits():
     assert lines[0].startswith("without A1: h = c is off by [1.0, 2.0] for Ua = -1, ")
     assert all(line.startswith("    ") for line in lines[1:])
     assert len(lines) > 1
+    assert not any(line.lstrip()[0] in "=-" or line.endswith("=") for line in lines)

@@ -67,12 +67,15 @@ class Counterexample:
         return bool(self.residual.a > 0 or (not self.inequality and self.residual.b < 0))
 
     def __str__(self) -> str:
-        weights = ", ".join(f"{name} = {value}" for name, value in self.values.items())
+        glue = "\N{NO-BREAK SPACE}"  # no line ends within a weight
+        pairs = (f"{name} = {value}" for name, value in self.values.items())
+        weights = ", ".join(pair.replace(" ", glue) for pair in pairs)
         low, high = (mpmath.nstr(mpmath.mpf(end), 6) for end in (self.residual.a, self.residual.b))
         text = f"without {self.assumption}: {self.claim} is off by [{low}, {high}] for {weights}"
-        return textwrap.fill(
-            text, 76, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        lines = textwrap.TextWrapper(
+            76, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
         )
+        return lines.fill(text).replace(glue, " ")
 
 
 Statement = Callable[..., list[Claim]]
