@@ -2,7 +2,8 @@
 
 Each expression is turned once into nested Python functions of a dictionary of arrays, and these
 run on any array that the cells run on: float64, mpmath numbers, SymPy symbols. No code is written
-out and executed, and every product is the one that the expression shows.
+out and executed, and every product is the one that the expression shows. Fractions are exact where
+the arrays are: on intervals what comes out encloses the true value.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from functools import lru_cache, reduce
 from operator import add, matmul, mul
 from typing import Any
 
+import mpmath
 import numpy as np
 import sympy
 
@@ -27,8 +29,9 @@ def evaluate(what: Any, values: Values) -> Any:
     """The value of a vector or an operator, given that of each name in it.
 
     what: a vector, which gives (H,), or an operator, which gives (H, H) or (H, D). values: arrays
-    by name. Raises KeyError for a name without a value, and ValueError for an operator that is a
-    multiple of the identity only: its size is not known.
+    by name. Raises KeyError for a name without a value, ValueError for an operator that is a
+    multiple of the identity only (its size is not known), and TypeError for what has no value on
+    arrays, such as an irrational number on intervals.
 
     >>> from companion.symbolic import diag, matrix, vector
     >>> U, z = matrix("U"), vector("z")
@@ -76,8 +79,10 @@ def compiled(expr: Expr) -> Callable[[Values], Any]:
         name = expr.name
         return lambda values: values[name]
     if expr.is_number:
-        number = _number(expr)
-        return lambda values: number
+        if expr.is_Integer:
+            whole = int(expr)
+            return lambda values: whole
+        return lambda values: _number(expr, values)
     if isinstance(expr, MatVec):
         matrix, inner = expr.args[0], compiled(expr.args[1])
         if expr.args[1].is_number:  # the constant vector: A 1 is the sums of the rows
@@ -87,7 +92,7 @@ def compiled(expr: Expr) -> Callable[[Values], Any]:
             return lambda values: values[name].T @ inner(values)
         name = matrix.name
         return lambda values: values[name] @ inner(values)
-    if expr.is_Pow:
+    if expr.is_Pow and expr.args[1].is_Integer:
         base, exponent = compiled(expr.args[0]), int(expr.args[1])
         return lambda values: base(values) ** exponent
     if expr.is_Add or expr.is_Mul:
@@ -117,18 +122,45 @@ def operator_value(expr: Expr, values: Values) -> Any:
     if expr.is_Symbol and not expr.is_commutative:
         return values[expr.name]
     if expr.is_commutative:
-        return _number(expr)
+        return _number(expr, values)
     if expr.is_Pow:  # SymPy writes U U as U²
         return reduce(matmul, [operator_value(expr.args[0], values)] * int(expr.args[1]))
     parts = [operator_value(part, values) for part in expr.args]
     matrices = [part for part in parts if np.ndim(part) == 2]
     numbers = [part for part in parts if np.ndim(part) != 2]
     if expr.is_Add:
-        identity = [sum(numbers) * np.eye(len(matrices[0]), dtype=int)] if numbers else []
+        identity = [np.eye(len(matrices[0]), dtype=int) * sum(numbers)] if numbers else []
         return reduce(add, matrices + identity)
     product = reduce(matmul, matrices)
     return reduce(mul, numbers) * product if numbers else product
 
 
-def _number(expr: Expr) -> Any:
-    return int(expr) if expr.is_Integer else float(expr)
+_INTERVAL: Any = mpmath.iv.mpf.__mro__[1]  # the common base of mpmath's contexts
+_DIGITS: Any = mpmath.mpf.__mro__[1]
+
+
+def _number(expr: Expr, values: Values) -> Any:
+    """A number of the kind that the arrays are of: a fraction is p / q in their arithmetic.
+
+    On intervals an irrational number raises TypeError: a rounded one would prove nothing.
+    """
+    if expr.is_Integer:
+        return int(expr)
+    if expr.is_Float:
+        return float(expr)  # the binary fraction that it is
+    objects = _objects(values)
+    for one in (one for one in objects if isinstance(one, _INTERVAL)):
+        if not expr.is_Rational:
+            raise TypeError(f"{expr} is irrational; on intervals it has no exact value")
+        return np.asarray(one.ctx.mpf(expr.p) / expr.q, dtype=object)
+    for one in (one for one in objects if isinstance(one, _DIGITS)):
+        if expr.is_Rational:
+            return one.context.mpf(expr.p) / expr.q
+        return one.context.mpf(str(sympy.N(expr, one.context.dps + 5)))
+    return expr if any(isinstance(one, sympy.Expr | Operator) for one in objects) else float(expr)
+
+
+def _objects(values: Values) -> list[Any]:
+    """One element of each value that is not of a machine's numbers."""
+    other = (v for v in values.values() if str(getattr(v, "dtype", "object")) == "object")
+    return [element for v in other for element in np.asarray(v, dtype=object).flat[:1]]

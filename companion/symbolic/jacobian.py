@@ -10,6 +10,7 @@ Total derivatives of c alone do not chain, since c acts on itself through h too.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from companion.ops import sigma
 from companion.symbolic.evaluate import operator_value
 from companion.symbolic.operators import Diag, Operator, add, compose
 from companion.symbolic.program import Line, Program, program
-from companion.symbolic.ring import Expr, MatVec, vector
+from companion.symbolic.ring import FUNCTIONS, Expr, MatVec, vector
 
 
 def jacobian(expr: Any, v: Any = None) -> Any:
@@ -79,8 +80,11 @@ class Block:
         return self.blocks[self.rows.index(row)][self.columns.index(column)]
 
     def __str__(self) -> str:
+        lines = textwrap.TextWrapper(
+            76, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        )
         return "\n".join(
-            f"d{row}/d{column} = {self[row, column]}"
+            lines.fill(f"d{row}/d{column} = {self[row, column]}")
             for row in self.rows
             for column in self.columns
         )
@@ -91,26 +95,35 @@ class Block:
         return rf"$\displaystyle {latex(self)}$"
 
     def evaluate(self, values: dict[str, Any]) -> Any:
-        """The whole as one array, of the blocks' values: rows and columns side by side."""
+        """The whole as one array, of the blocks' values: rows and columns side by side.
+
+        values: by name, as :func:`companion.symbolic.named` gives them. Raises ValueError if they
+        do not say how many rows a block that is 0 has.
+        """
         found = [[operator_value(block.expr, values) for block in row] for row in self.blocks]
-        height = next((len(part) for row in found for part in row if np.ndim(part) == 2), None)
-        for row in found:
-            for place, name in enumerate(self.columns):
+        for name, row in zip(self.rows, found, strict=True):
+            heights = [len(part) for part in row if np.ndim(part) == 2]
+            heights += [len(values[n]) for n in (name.rstrip("'"), name) if n in values]
+            for place, column in enumerate(self.columns):
                 if np.ndim(row[place]) != 2:  # a multiple of the identity, such as 0
-                    width = len(values[name])
-                    row[place] = row[place] * np.eye(height or width, width, dtype=int)
+                    if not heights:
+                        raise ValueError(f"the size of {name} is not known: give its value")
+                    row[place] = np.eye(heights[0], len(values[column]), dtype=int) * row[place]
         return np.block(found)
 
 
 def derivative(expr: Expr, known: dict[Expr, Expr]) -> Expr:
     """The chain rule itself, on operator expressions: 1 is the identity, 0 the zero map.
 
-    known: the derivatives of the symbols that depend on what is differentiated by.
+    known: the derivatives of the symbols that depend on what is differentiated by. Raises
+    TypeError for what is not in the ring, such as Max.
 
     >>> from companion.symbolic import matrix
     >>> U, r, h = matrix("U"), vector("r"), vector("h")
     >>> derivative(U @ (r * h), {h: sympy.S.One})
     U*Diag(r)
+    >>> derivative(2 ** h, {h: sympy.S.One})
+    Diag(2**h*log(2))
     """
     if expr in known:
         return known[expr]
@@ -127,10 +140,14 @@ def derivative(expr: Expr, known: dict[Expr, Expr]) -> Expr:
             for k, factor in enumerate(expr.args)
         ]
         return add(parts)
-    if expr.is_Pow or isinstance(expr, sympy.Function):
-        inner, *power = expr.args
-        outside = power[0] * inner ** (power[0] - 1) if power else expr.fdiff()
-        return compose(Diag(outside), derivative(inner, known))
+    if expr.is_Pow and expr.args[1].is_Integer:
+        inner, power = expr.args
+        return compose(Diag(power * inner ** (power - 1)), derivative(inner, known))
+    if expr.is_Pow and expr.args[0].is_number and expr.args[0].is_positive:
+        base, power = expr.args
+        return compose(Diag(sympy.log(base) * expr), derivative(power, known))
+    if isinstance(expr, FUNCTIONS):
+        return compose(Diag(expr.fdiff()), derivative(expr.args[0], known))
     raise TypeError(f"{expr} is a {type(expr).__name__}; its derivative is not known")
 
 

@@ -7,7 +7,8 @@ opaque atom, linear in v.
 
 This is not linear algebra: the ring has no shapes (:func:`companion.trace` checks those of a cell,
 :func:`companion.symbolic.components` those of an expression), no inner product, no norm and no
-division: a component may be zero, and SymPy would cancel v/v without a word.
+division: a component may be zero, and SymPy would cancel v/v without a word. What is not in the
+ring (Max, Sum, a logarithm, a symbol that is no vector) is refused, not compared.
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ import sympy
 from sympy.core.basic import Basic
 from sympy.printing.precedence import PRECEDENCE
 
+from companion.ops import sigma, softplus
+
 Expr = Any  # a SymPy expression; SymPy ships no types
+
+
+# The functions that act on vectors here: all are defined and smooth on every real number.
+FUNCTIONS: tuple[Any, ...] = (sigma, sympy.tanh, softplus.dispatch(sympy.Expr), sympy.exp)
 
 
 class VectorSymbol(sympy.Symbol):  # type: ignore[misc]
@@ -89,7 +96,12 @@ def equal(a: Any, b: Any) -> bool:
     a, b: vectors, matrices (equal if they take every vector to the same one), or tuples of such.
     Both sides are brought to a normal form: products and ``@`` distributed over sums, numbers in
     front, σ(−a) = 1 − σ(a). That is sound but not complete: tanh a = 2σ(2a) − 1 comes back False,
-    so a False refutes nothing. Write fractions: decimals are rounded as SymPy rounds them.
+    so a False refutes nothing.
+
+    Raises TypeError for what is not in the ring, and for decimals other than such as 0.5 or 2.25
+    (whole multiples of 1/1024 that are no whole numbers): write a sympy.Rational. What was rounded
+    or simplified before it got here cannot be seen: Python makes 0.5 + 1e-20 into 0.5, and SymPy
+    exp(log(h)) into h.
 
     >>> from companion import sigmoid
     >>> from companion.symbolic import matrix
@@ -105,11 +117,11 @@ def equal(a: Any, b: Any) -> bool:
         return all(equal(left, right) for left, right in zip(a, b, strict=True))
     acts = [hasattr(side, "__matmul__") for side in (a, b)]
     if any(acts):
-        if not all(acts):
+        if not all(acts) or not all(hasattr(side, "expr") for side in (a, b)):
             raise TypeError(f"{a} and {b}: expected two vectors or two matrices")
-        anything = vector("•")  # a name that no cell can give
+        anything = _fresh(a.expr, b.expr)
         a, b = a @ anything, b @ anything
-    return bool(normal(sympy.sympify(a) - sympy.sympify(b)) == 0)
+    return bool(sympy.expand(_exact(a) - _exact(b)) == 0)
 
 
 def normal(expr: Expr) -> Expr:
@@ -119,16 +131,66 @@ def normal(expr: Expr) -> Expr:
     >>> normal(h * (1 - h) + h**2)
     h
     """
+    return sympy.expand(_exact(expr))
+
+
+def _fresh(*sides: Expr) -> Expr:
+    """A vector that occurs in none of the expressions, whatever names they use."""
+    taken = {symbol.name for side in sides for symbol in side.free_symbols}
+    name = "•"
+    while name in taken:
+        name += "•"
+    return vector(name)
+
+
+def _exact(expr: Any) -> Expr:
+    """The expression with fractions for its decimals; TypeError if it is not in the ring."""
     expr = sympy.sympify(expr)
-    exact = {number: sympy.Rational(number) for number in expr.atoms(sympy.Float)}
-    return sympy.expand(expr.xreplace(exact))
+    _check(expr, expr)
+    numbers = expr.atoms(sympy.Float)
+    for number in numbers:
+        value = sympy.Rational(number) if number.is_finite else sympy.S.Zero
+        if value.is_Integer or 1024 % value.q:
+            # 1 + 1e-20 has become 1.0 by now: a whole decimal is as suspect as 0.1.
+            raise TypeError(
+                f"{expr}: the decimal {number} may have been rounded; "
+                "write a whole number or a sympy.Rational"
+            )
+    return expr.xreplace({number: sympy.Rational(number) for number in numbers})
+
+
+def _check(expr: Any, whole: Expr) -> None:
+    """Raise TypeError unless all of an expression is of the ring."""
+    if not isinstance(expr, sympy.Expr):
+        raise TypeError(f"{whole}: {expr} is a {type(expr).__name__}; expected a vector")
+    if isinstance(expr, VectorSymbol) or (expr.is_number and expr.is_real):
+        return
+    parts = expr.args
+    if isinstance(expr, MatVec):
+        known, parts = parts[0].is_commutative is False, parts[1:]
+    elif expr.is_Pow:
+        known = _is_whole(parts[1]) or bool(parts[0].is_number and parts[0].is_positive)
+    else:
+        known = expr.is_Add or expr.is_Mul or isinstance(expr, FUNCTIONS)
+    if not known:
+        what = f"{expr} is a {type(expr).__name__}" if expr is not whole else type(expr).__name__
+        raise TypeError(
+            f"{whole}: {what}; expected vectors, numbers, +, *, whole powers, @, "
+            "σ, tanh, softplus and exp"
+        )
+    for part in parts:
+        _check(part, whole)
+
+
+def _is_whole(exponent: Expr) -> bool:
+    return bool(exponent.is_Integer and exponent.is_positive)
 
 
 def _refuse_division(power: Expr) -> Expr:
     base, exponent = power.args
-    if base.is_number and base.is_positive:
+    if _is_whole(exponent) or (base.is_number and base.is_positive):
         return power  # such as e^a, which is never 0
-    if not (exponent.is_Integer and exponent.is_positive) and power.has(VectorSymbol, MatVec):
+    if power.has(VectorSymbol, MatVec):
         why = (
             "a vector cannot be divided by, since a component may be zero"
             if exponent.is_negative
@@ -138,9 +200,8 @@ def _refuse_division(power: Expr) -> Expr:
     return power
 
 
-# SymPy calls these when it makes a power of such a thing; by then nothing has been cancelled. The
+# SymPy calls this when it makes a power of anything; by then nothing has been cancelled. The
 # quotient of two sums reaches us in no other way. Expressions without vectors pass unchanged.
-for _base in (VectorSymbol, MatVec, sympy.Add, sympy.Function):
-    Basic._constructor_postprocessor_mapping.setdefault(_base, {}).setdefault("Pow", []).append(
-        _refuse_division
-    )
+Basic._constructor_postprocessor_mapping.setdefault(sympy.Expr, {}).setdefault("Pow", []).append(
+    _refuse_division
+)

@@ -11,6 +11,7 @@ reader's to check (`Theorem.by_hand`). What is checked by machine is each claim.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ import mpmath
 import numpy as np
 import sympy
 
+from companion.ops import sigma, softplus
 from companion.symbolic import equal, latex, normal
 from companion.theorems.given import Arrays, Claim, Symbols
 from companion.trace import Cell
@@ -65,9 +67,15 @@ class Counterexample:
         return bool(self.residual.a > 0 or (not self.inequality and self.residual.b < 0))
 
     def __str__(self) -> str:
-        weights = ", ".join(f"{name} = {value}" for name, value in self.values.items())
+        glue = "\N{NO-BREAK SPACE}"  # no line ends within a weight
+        pairs = (f"{name} = {value}" for name, value in self.values.items())
+        weights = ", ".join(pair.replace(" ", glue) for pair in pairs)
         low, high = (mpmath.nstr(mpmath.mpf(end), 6) for end in (self.residual.a, self.residual.b))
-        return f"without {self.assumption}: {self.claim} is off by [{low}, {high}] for {weights}"
+        text = f"without {self.assumption}: {self.claim} is off by [{low}, {high}] for {weights}"
+        lines = textwrap.TextWrapper(
+            76, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        )
+        return lines.fill(text).replace(glue, " ")
 
 
 Statement = Callable[..., list[Claim]]
@@ -103,7 +111,8 @@ class Theorem:
         place of those that the statement is about, by their names.
         """
         if self.kind == "numbers":
-            return Proof("measured", self.check(), *self._words())
+            off = self.check()
+            return Proof("measured" if np.isfinite(off) else "open", off, *self._words())
         if self.kind == "intervals":
             return self._enclosed()
         claims = self.claims(Symbols(*without), **cells)
@@ -119,12 +128,16 @@ class Theorem:
         return Proof("proved", sympy.S.Zero, labels, text)
 
     def check(self, seed: int = 0, **cells: Cell) -> float:
-        """The largest deviation of any claim, on random float64 arrays; below 0, there is room."""
+        """The largest deviation of any claim, on random float64 arrays; below 0, there is room.
+
+        If any is NaN it is NaN, which is below no bound.
+        """
         if self.kind == "intervals":
             enclosed = self.claims(Arrays())
-            return max(float(mpmath.mpf((claim.left - claim.right).b)) for claim in enclosed)
+            ends = [float(mpmath.mpf((claim.left - claim.right).b)) for claim in enclosed]
+            return float(np.max(ends))
         claims = self.claims(Arrays(rng=np.random.default_rng(seed)), **cells)
-        return max(_deviation(claim) for claim in claims)
+        return float(np.max([_deviation(claim) for claim in claims]))
 
     def refute(self, assumption: str) -> Counterexample:
         """The counterexample that there is once the assumption is dropped.
@@ -180,15 +193,21 @@ def _is_not_negative(factor: Any, because: Sequence[Any]) -> bool:
     factor = sympy.sympify(factor)
     if factor.is_number:
         return bool(factor >= 0)
-    if factor.is_Pow and factor.args[1].is_even:
+    if factor.is_Pow and factor.args[1].is_Integer and factor.args[1].is_even:
         return True
     if any(equal(factor, known) for known in because):
         return True
-    return any(
-        equal(factor, known)
-        for f in factor.atoms(sympy.Function)
-        for known in ((1 + f, 1 - f) if isinstance(f, sympy.tanh) else (f, 1 - f))
-    )
+    return any(equal(factor, k) for f in factor.atoms(sympy.Function) for k in _not_negative(f))
+
+
+def _not_negative(f: Any) -> tuple[Any, ...]:
+    """What is not negative because of the range of the function of which f is a value."""
+    if isinstance(f, sigma):
+        return f, 1 - f
+    if isinstance(f, sympy.tanh):
+        return 1 + f, 1 - f
+    positive: tuple[Any, ...] = (softplus.dispatch(sympy.Expr), sympy.exp)
+    return (f,) if isinstance(f, positive) else ()
 
 
 def _deviation(claim: Claim) -> float:
