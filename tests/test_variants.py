@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from cells_under_test import CELLS, drawn, name, parts
+
 from companion import (
     cell_gated_lstm,
     count,
