@@ -210,13 +210,19 @@ def look(browser: Browser, host: str, site: Path, path: str, wide: Mode = "light
         if message.type in {"error", "warning"}:
             sight.console.append(f"{message.type}: {message.text}")
 
+    def failed(request: Request) -> None:
+        # What the browser gives up because the page is left is not a fault of the page; a file
+        # that is missing is answered, with 404, and said above.
+        if request.failure != "net::ERR_ABORTED":
+            sight.console.append(f"failed: {request.url}")
+
     with browser.new_context() as context:
         tab = context.new_page()
         tab.on("request", asked)
         tab.on("response", came)
         tab.on("console", said)
         tab.on("pageerror", lambda error: sight.console.append(f"error: {error}"))
-        tab.on("requestfailed", lambda request: sight.console.append(f"failed: {request.url}"))
+        tab.on("requestfailed", failed)
         views: list[tuple[int, Mode]] = [(1280, wide), (390, other(wide))]
         for width, mode in views:
             tab.set_viewport_size({"width": width, "height": 800})
