@@ -37,6 +37,13 @@ def test_a_cell_keeps_its_id(page: NotebookNode) -> None:
     assert names == ["c01", "c06", "c03", "c04", "c05", "c07"]
 
 
+def test_an_editors_random_id_is_not_ours(page: NotebookNode) -> None:
+    page.cells[0].id = "c7739541"  # eight hexadecimal digits, one in 430 is like this
+    page.cells[3].id = "c0773954"
+    names = [cell.id for cell in normalise(page).cells]
+    assert names == ["c06", "c02", "c03", "c07", "c05"]
+
+
 def test_the_way_through_text_and_back_loses_nothing(stored: Path, tmp_path: Path) -> None:
     path = tmp_path / "page.ipynb"
     shutil.copy(stored, path)

@@ -61,9 +61,12 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
 
 def _names(cells: list[NotebookNode]) -> list[str]:
     """The id of each cell: c01, c02, … A cell keeps its id for life, and a new cell gets the
-    next free one, so that inserting, moving or removing a cell changes no other cell's id."""
+    next free one, so that inserting, moving or removing a cell changes no other cell's id.
+
+    A notebook editor draws eight hexadecimal digits, which may be a c and seven decimal ones:
+    only short names are ours."""
     names = [cell.get("id", "") for cell in cells]
-    kept = {name for name in names if re.fullmatch(r"c\d{2,}", name)}
+    kept = {name for name in names if re.fullmatch(r"c\d{2,4}", name)}
     number = max((int(name[1:]) for name in kept), default=0)
     result = []
     for name in names:
