@@ -7,7 +7,7 @@ SymPy only; `companion.draw` needs matplotlib.
 """
 
 from companion.cells import gru, gru_reset_after, lstm, lstm_host, rnn
-from companion.ops import Matrix, Vector, sigma, sigmoid, softplus, tanh
+from companion.ops import Matrix, Vector, relu, sigma, sigmoid, softplus, tanh
 from companion.parameters import count, init
 from companion.scan import scan, step, zero_state
 from companion.trace import trace
@@ -22,6 +22,7 @@ from companion.variants import (
     min_lstm,
     peephole_lstm,
     reading_lstm,
+    relu_rnn,
 )
 
 __version__ = "0.1.0"
@@ -45,6 +46,8 @@ __all__ = [
     "min_lstm",
     "peephole_lstm",
     "reading_lstm",
+    "relu",
+    "relu_rnn",
     "rnn",
     "scan",
     "sigma",

@@ -80,6 +80,20 @@ def softplus(a: Vector) -> Any:
     return softplus.dispatch(type(a))(a)
 
 
+@singledispatch
+def relu(a: Vector) -> Any:
+    """max(a, 0), component by component. Its derivative at 0 is taken to be 0, as torch has it.
+
+    a: array of any shape; the result has the same shape, kind and precision.
+    Raises TypeError for a kind of number that is not known.
+
+    >>> relu(np.array([-2.0, 0.0, 3.0]))
+    array([0., 0., 3.])
+    """
+    _register(a)
+    return relu.dispatch(type(a))(a)
+
+
 class sigma(sympy.Function):  # type: ignore[misc]  # named as it is printed
     """σ for SymPy, with the normal form σ(−a) = 1 − σ(a) and σ′ = σ(1 − σ).
 
@@ -140,6 +154,50 @@ class _softplus(sympy.Function):  # type: ignore[misc]
         return f"softplus({printer._print(self.args[0])})"
 
 
+class step(sympy.Function):  # type: ignore[misc]  # named as it is printed
+    """1 for a > 0, else 0, for SymPy: the derivative of relu, which has none of its own.
+
+    >>> step(sympy.Integer(0)), step(sympy.Rational(1, 9))
+    (0, 1)
+    """
+
+    nargs = 1
+
+    @classmethod
+    def eval(cls, a: sympy.Expr) -> sympy.Expr | None:
+        if a.is_extended_positive:
+            return sympy.Integer(1)
+        return sympy.Integer(0) if a.is_extended_nonpositive else None
+
+    def _eval_is_real(self) -> bool | None:
+        return True if self.args[0].is_real else None
+
+
+class _relu(sympy.Function):  # type: ignore[misc]
+    """max(a, 0) for SymPy, which would give Max the derivative ½ at 0."""
+
+    nargs = 1
+
+    @classmethod
+    def eval(cls, a: sympy.Expr) -> sympy.Expr | None:
+        if a.is_extended_nonnegative:
+            return a
+        return sympy.Integer(0) if a.is_extended_nonpositive else None
+
+    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+        return step(self.args[0])
+
+    def _eval_is_real(self) -> bool | None:
+        return True if self.args[0].is_real else None
+
+    def _sympystr(self, printer: Any) -> str:
+        return f"relu({printer._print(self.args[0])})"
+
+
+def _numpy_relu(a: Any) -> Any:
+    return np.maximum(a, 0)  # NaN stays NaN
+
+
 def _numpy_softplus(a: Any) -> Any:
     return np.logaddexp(a, np.zeros_like(a))  # of a's own precision, and without overflow
 
@@ -171,14 +229,21 @@ def _(a: np.ndarray) -> Any:
     return _each(softplus)(a) if a.dtype == object else _numpy_softplus(a)
 
 
+@relu.register
+def _(a: np.ndarray) -> Any:
+    return _each(relu)(a) if a.dtype == object else _numpy_relu(a)
+
+
 for _kind in (float, int, np.floating):
     sigmoid.register(_kind, _numpy_sigmoid)
     tanh.register(_kind, np.tanh)
     softplus.register(_kind, _numpy_softplus)
+    relu.register(_kind, _numpy_relu)
 
 sigmoid.register(sympy.Expr, sigma)
 tanh.register(sympy.Expr, sympy.tanh)
 softplus.register(sympy.Expr, _softplus)
+relu.register(sympy.Expr, _relu)
 
 
 def _register(a: object) -> None:
@@ -201,6 +266,7 @@ def _torch() -> None:
     tanh.register(torch.Tensor, torch.tanh)
     # torch's own softplus is the identity from 20 on, which is wrong from the ninth digit on.
     softplus.register(torch.Tensor, lambda a: torch.logaddexp(a, torch.zeros_like(a)))
+    relu.register(torch.Tensor, torch.relu)
 
 
 def _mpmath() -> None:
@@ -212,6 +278,8 @@ def _mpmath() -> None:
     tanh.register(number, lambda a: a.context.tanh(a))
     softplus.register(number, lambda a: a.context.log(1 + a.context.exp(a)))
     softplus.register(interval, lambda a: a.ctx.log(1 + a.ctx.exp(a)))
+    relu.register(number, lambda a: a.context.zero if a <= 0 else a)  # NaN stays NaN
+    relu.register(interval, lambda a: a.ctx.mpf([max(a.a, 0), max(a.b, 0)]))
     # Both are monotone in their one exponential, so the intervals stay tight.
     sigmoid.register(interval, lambda a: 1 / (1 + a.ctx.exp(-a)))
     tanh.register(interval, lambda a: 1 - 2 / (1 + a.ctx.exp(2 * a)))

@@ -13,7 +13,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from companion.ops import Vector, sigmoid, softplus, tanh
+from companion.ops import Vector, relu, sigmoid, softplus, tanh
+
+
+def relu_rnn(x: Vector, h: Vector, p: Any) -> Any:
+    """The simple recurrent network with relu for tanh: h' = relu(W x + U h + b).
+
+    No component of h' is negative, and none is bounded above, so it can count, as `rnn` cannot
+    (Weiss et al. 2018, arXiv:1805.04908). p: as for `rnn`. Returns h' (H,).
+    Source: Le et al. 2015, arXiv:1504.00941, who start from U = 1 and b = 0 (the IRNN).
+    ``torch.nn.RNN`` with ``nonlinearity="relu"``, with one bias for two.
+
+    >>> from companion import trace
+    >>> print(str(trace(relu_rnn)).splitlines()[-1])
+      h' = relu(W @ x + U @ h + b)
+    """
+    return relu(p.W @ x + p.U @ h + p.b)
 
 
 def peephole_lstm(x: Vector, h: Vector, c: Vector, p: Any) -> tuple[Any, Any]:

@@ -46,7 +46,7 @@ class Wire:
     """One value in the run of a cell: an operation and the wires that go into it.
 
     kind: input, state, parameter, number, or the operation that made it: matvec, add, sub, mul,
-    neg, sigmoid, tanh, softplus. name: the local name that the cell gives it, "" if none.
+    neg, sigmoid, tanh, softplus, relu. name: the local name that the cell gives it, "" if none.
     order: its place among all wires, in the order in which the cell made them.
     """
 
@@ -139,13 +139,15 @@ class Wire:
     __rmatmul__ = __abs__ = __lt__ = __le__ = __gt__ = __ge__ = __iter__ = _unknown
 
 
-_ALLOWED = "a cell may use +, -, *, @ and the functions of companion.ops (sigmoid, tanh, softplus)"
+_FUNCTIONS = ("sigmoid", "tanh", "softplus", "relu")
+_ALLOWED = f"a cell may use +, -, *, @ and the functions of companion.ops ({', '.join(_FUNCTIONS)})"
 _SIGNS = {"add": " + ", "sub": " - ", "mul": " * ", "matvec": " @ "}
 _STRENGTH = {"add": 1, "sub": 1, "mul": 2, "matvec": 2, "neg": 3}
 
 ops.sigmoid.register(Wire, lambda a: a._function("sigmoid"))
 ops.tanh.register(Wire, lambda a: a._function("tanh"))
 ops.softplus.register(Wire, lambda a: a._function("softplus"))
+ops.relu.register(Wire, lambda a: a._function("relu"))
 
 
 def _wire(value: Any, kind: str) -> Wire:
@@ -172,7 +174,7 @@ def text_of(wire: Wire, whole: bool = False, strength: int = 0) -> str:
         return f"{wire.value:g}"
     if not wire.arguments or (wire.name and not whole):
         return wire.name
-    if wire.kind in ("sigmoid", "tanh", "softplus"):
+    if wire.kind in _FUNCTIONS:
         return f"{wire.kind}({text_of(wire.arguments[0])})"
     own = _STRENGTH[wire.kind]
     if wire.kind == "neg":
