@@ -1,0 +1,74 @@
+"""The file from which an interrupted run goes on to the same result.
+
+It holds all that the next step depends on: the model, the optimiser, how each model fared, the
+history, and the state of torch's random numbers (dropout draws from them). Batches need no place in
+it, since they are a function of the step. It appears under its name only when it is whole.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import torch
+
+FORMAT = "companion.train 1"
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Write a checkpoint: to a file beside it, to the disk, and only then under its name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
+    with open(partial, "wb") as file:
+        torch.save({"format": FORMAT, **content}, file)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Read a checkpoint. Raises ValueError, with the path, if it is not a whole one."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()  # torch.load does not look at the checksums
+        if damaged:
+            raise ValueError(f"{damaged} has another checksum than when it was written")
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # what torch raises on a damaged file is of many kinds
+        raise ValueError(
+            f"checkpoint {path} cannot be read ({error}); expected a file that train wrote: "
+            "delete it to begin again"
+        ) from error
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise ValueError(
+            f"checkpoint {path} is a torch file of another kind; expected one that train wrote"
+        )
+    return content
+
+
+def agree(path: Path, stored: dict[str, Any], now: dict[str, Any]) -> None:
+    """Raise ValueError if a checkpoint was made with other settings."""
+    for name, value in now.items():
+        if stored[name] != value:
+            raise ValueError(
+                f"checkpoint {path} was made with {name} {stored[name]}, but {name} is {value}; "
+                "expected the same (another path, or no file there, begins again)"
+            )
+
+
+def random_state(devices: set[torch.device]) -> dict[str, Any]:
+    """The state of torch's random numbers, on the processor and on the model's devices."""
+    cuda = {str(d): torch.cuda.get_rng_state(d) for d in devices if d.type == "cuda"}
+    return {"cpu": torch.get_rng_state(), **cuda}
+
+
+def set_random_state(state: dict[str, Any], devices: set[torch.device]) -> None:
+    """Go on with the random numbers where they were."""
+    torch.set_rng_state(state["cpu"])
+    for device in devices:
+        if str(device) in state and device.type == "cuda":
+            torch.cuda.set_rng_state(state[str(device)], device)

@@ -1,0 +1,37 @@
+"""The length of a gradient, and shortening it: one for each model of a stack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def clip(gradients: Sequence[Tensor], limit: float | None, *, stacked: bool = False) -> Tensor:
+    r"""Shorten a gradient that is longer than limit to that length, in place.
+
+    g ← g · min(1, limit / ‖g‖), where ‖g‖ is the Euclidean norm over all arrays together. With
+    stacked=True every array is (E, …) and each of the E models is shortened by its own norm.
+    limit None shortens nothing. Returns the norms from before, of shape () or (E,).
+    The largest component is taken out of the norm, so that the squares do not overflow: exploding
+    gradients are what clipping is for. A norm that is not finite leaves nan in its gradient.
+    Source: Pascanu, Mikolov & Bengio 2013, PMLR 28(3):1310, algorithm 1.
+
+    >>> g = [torch.tensor([[3.0, 0.0], [0.3, 0.0]]), torch.tensor([4.0, 0.4])]
+    >>> clip(g, 1.0, stacked=True)
+    tensor([5.0000, 0.5000])
+    >>> g[0]
+    tensor([[0.6000, 0.0000],
+            [0.3000, 0.0000]])
+    """
+    rows = [g.reshape(len(g) if stacked else 1, -1) for g in gradients]
+    largest = torch.stack([row.abs().amax(1) for row in rows]).amax(0)
+    unit = torch.where(largest == 0, 1, largest)[:, None]
+    squares = torch.stack([(row / unit).square().sum(1) for row in rows]).sum(0)
+    norms = largest * squares.sqrt()
+    if limit is not None:
+        factors = (limit / norms).clamp(max=1)
+        for g in gradients:
+            g *= factors.reshape(-1, *(1,) * (g.ndim - 1)) if stacked else factors[0]
+    return norms if stacked else norms[0]

@@ -1,0 +1,159 @@
+"""How each model fares: which are still in training, their last good and their best state.
+
+One model is a stack of one. The models of a stack share nothing, so that each must fare as it would
+alone: it ends by itself, when its numbers are no longer finite or its validation does not improve,
+and is then held where it is while the others go on.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from companion.train.history import Array
+
+State = dict[str, Tensor]  # parameters and buffers by name, never changed once taken
+
+
+def tensors(model: torch.nn.Module) -> State:
+    """The parameters and buffers themselves, each once."""
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def snapshot(model: torch.nn.Module) -> State:
+    """A copy of them."""
+    return {name: value.detach().clone() for name, value in tensors(model).items()}
+
+
+@torch.no_grad()
+def load_into(model: torch.nn.Module, state: State) -> None:
+    """Put a state into the model, on whatever device it is."""
+    for name, value in tensors(model).items():
+        value.copy_(state[name])
+
+
+class Members:
+    """models: E, or None for one model that is no stack. good: a state to go back to."""
+
+    def __init__(self, models: int | None, good: State) -> None:
+        self.models = models
+        count = models or 1
+        self.alive: Array = np.ones(count, bool)
+        self.ended = ["steps"] * count
+        self.waited: Array = np.zeros(count, int)
+        self.lowest: Array = np.full(count, np.inf)
+        self.good = good
+        self.best = good
+
+    @property
+    def failed(self) -> Array:
+        return np.array([reason.startswith("non-finite") for reason in self.ended])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a loss: () for one model, (E,) for a stack."""
+        return (self.models,) if self.models else ()
+
+    def shown(self, values: Array) -> Array:
+        """Numbers for the table: nan for the models that have ended."""
+        return np.where(self.alive, values, np.nan).reshape(self.shape)
+
+    def end(self, which: Array, reason: str) -> None:
+        for k in np.flatnonzero(which):
+            self.ended[k] = reason
+        self.alive = self.alive & ~which
+
+    def meet(self, step: int, losses: Array, norms: Array, before: State) -> None:
+        """Where the loss is finite, the state before the step is good; elsewhere it is the end."""
+        finite = np.isfinite(losses)
+        self.good = self._merge(self.good, before, self.alive & finite)
+        self.end(self.alive & ~finite, f"non-finite loss at step {step}")
+        self.end(self.alive & ~np.isfinite(norms), f"non-finite gradient at step {step}")
+
+    def judge(self, values: Array, patience: int | None, model: torch.nn.Module) -> None:
+        """Keep what is better than ever; end what has not been so for too long."""
+        better = self.alive & (values < self.lowest)
+        state = snapshot(model)
+        self.best = self._merge(self.best, state, better)
+        self.lowest = np.where(better, values, self.lowest)
+        self.waited = np.where(better, 0, self.waited + 1)
+        if patience is not None:
+            late = self.alive & (self.waited >= patience)
+            self.good = self._merge(self.good, state, late)
+            self.end(late, "patience")
+
+    def hold(self, model: torch.nn.Module) -> None:
+        """Put those that have ended back to their last good state."""
+        if not self.alive.all():
+            self._put(model, self.good, ~self.alive)
+
+    def finish(self, model: torch.nn.Module) -> None:
+        """The state that each model is left in: its best, the last one without a validation."""
+        last = snapshot(model)
+        finite = np.ones_like(self.alive)
+        for value in last.values():
+            if self._own(value):
+                rows = value.reshape(len(self.alive), -1) if self.models else value.reshape(1, -1)
+                finite &= rows.isfinite().all(1).cpu().numpy()
+        self.end(self.alive & ~finite, "non-finite parameters after the last step")
+        self.hold(model)
+        self._put(model, self.best, self.lowest < np.inf)
+
+    def clear(self, gradients: list[Tensor]) -> None:
+        """No gradient for those that have ended: a nan must not stay in the optimiser."""
+        if not self.alive.all():
+            for g in gradients:
+                g.masked_fill_(self._mask(~self.alive, g), 0)
+
+    def _own(self, value: Tensor) -> bool:
+        """Whether each model has its own row of it; a buffer may be common to all."""
+        return not self.models or (value.ndim > 0 and len(value) == self.models)
+
+    def _mask(self, which: Array, like: Tensor) -> Tensor:
+        shape = (-1, *(1,) * (like.ndim - 1)) if self.models else ()
+        return torch.as_tensor(which, device=like.device).reshape(shape)
+
+    def _merge(self, old: State, new: State, which: Array) -> State:
+        if which.all() or not which.any():
+            return new if which.all() else old
+        return {
+            name: torch.where(self._mask(which, new[name]), new[name], old[name])
+            if self._own(new[name])
+            else new[name]
+            for name in new
+        }
+
+    @torch.no_grad()
+    def _put(self, model: torch.nn.Module, state: State, which: Array) -> None:
+        for name, value in tensors(model).items():
+            if which.any() and (which.all() or self._own(value)):
+                value.copy_(torch.where(self._mask(which, value), state[name], value))
+
+    def state(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {
+            "models": self.models,
+            "ended": self.ended,
+            "alive": torch.tensor(self.alive),
+            "waited": torch.tensor(self.waited),
+            "lowest": torch.tensor(self.lowest),
+            "good": self.good,
+            "best": self.best,
+        }
+
+    @classmethod
+    def load(cls, state: dict[str, Any], model: torch.nn.Module) -> Members:
+        """From a checkpoint, on the model's device."""
+        where = {name: value.device for name, value in tensors(model).items()}
+        good, best = (
+            {name: value.to(where[name]) for name, value in state[kind].items()}
+            for kind in ("good", "best")
+        )
+        made = cls(state["models"], good)
+        made.best, made.ended = best, state["ended"]
+        for name in ("alive", "waited", "lowest"):
+            setattr(made, name, state[name].numpy())
+        return made
