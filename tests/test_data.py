@@ -1,10 +1,27 @@
-"""The shipped series are what the mirror of their sources gives."""
+"""The shipped series and the loaders, on the real files, in the folder that COMPANION_DATA names.
+
+Everything that needs these files is here; what the loaders do with others is in test_downloads.
+"""
 
 import csv
+import io
+import tarfile
+import wave
 
 import numpy as np
+import pytest
+from local_server import serve
 
-from companion.data import departures, sunspots
+from companion.data import (
+    DOWNLOADS,
+    departures,
+    digits,
+    fetch,
+    music,
+    shakespeare,
+    spoken,
+    sunspots,
+)
 
 
 def test_sunspots(shared_data):
@@ -27,3 +44,90 @@ def test_departures(shared_data):
     for column, name in enumerate(series.names):
         expected = [float(flights[hour, name]) for hour in series.times]
         assert expected == list(series.values[:, column])
+
+
+@pytest.mark.parametrize("name", DOWNLOADS)
+def test_every_download_has_its_sum_and_a_changed_one_has_not(
+    shared_data, name, monkeypatch, tmp_path
+):
+    path = shared_data(name)
+    assert fetch(name) == path
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    (tmp_path / name).write_bytes(content)
+    monkeypatch.setenv("COMPANION_DATA", str(tmp_path))
+    with pytest.raises(OSError, match="is damaged or another version"):
+        fetch(name)
+
+
+# Sequences and frames of train, valid and test; mean length and notes per frame of train; what a
+# fixed chance for each key costs on test, in nats per frame, by Boulanger-Lewandowski et al. (2012,
+# their note 1-gram), who print two decimals.
+MUSIC = {
+    "JSB_Chorales": ((229, 76, 77), (13_807, 4_602, 4_725), 60, 3.90, 11.06),
+    "Nottingham": ((694, 173, 170), (176_561, 45_513, 44_463), 254, 3.96, 10.25),
+    "MuseData": ((524, 135, 124), (245_202, 82_755, 64_339), 468, 3.49, 11.51),
+    "Piano_midi": ((87, 12, 25), (75_911, 8_540, 19_036), 873, 3.04, 11.05),
+}
+
+
+@pytest.mark.parametrize("name", MUSIC)
+def test_music_is_what_the_literature_counts(shared_data, name):
+    shared_data(f"{name}.mat")
+    sequences, frames, length, notes, unigram = MUSIC[name]
+    loaded = music(name)
+    assert tuple(map(len, loaded)) == sequences
+    assert tuple(sum(map(len, part)) for part in loaded) == frames
+    assert {(p.shape[1], p.dtype) for part in loaded for p in part} == {(88, np.dtype(bool))}
+    assert round(frames[0] / sequences[0]) == length
+    train, test = np.concatenate(loaded.train), np.concatenate(loaded.test)
+    assert round(train.sum() / len(train), 2) == notes
+    # Another split would change this: it ties the units, the keys and the parts to the paper.
+    assert round(note_unigram(train, test), 2) == unigram
+    assert abs(note_unigram(np.roll(train, 1, axis=1), test) - unigram) > 0.5
+
+
+def note_unigram(train, test):
+    """One pseudo-count for each outcome, since a key of the test part may be new."""
+    q = (train.sum(axis=0) + 1) / (len(train) + 2)
+    played = test.mean(axis=0)
+    return -(played * np.log(q) + (1 - played) * np.log1p(-q)).sum()
+
+
+def test_shakespeare(shared_data):
+    shared_data("tinyshakespeare.txt")
+    text = shakespeare()
+    assert (len(text), len(set(text))) == (1_115_394, 65)
+    assert text.startswith("First Citizen:\nBefore we proceed any further, hear me speak.\n")
+
+
+def test_digits_are_complete(shared_data):
+    shared_data(spoken.NAME)
+    found = digits()
+    labels = list(zip(*(column.tolist() for column in found[1:4]), strict=True))
+    names = {"george", "jackson", "lucas", "nicolas", "theo", "yweweler"}
+    assert set(labels) == {(d, s, t) for d in range(10) for s in names for t in range(50)}
+    assert len(labels) == len(found.audio) == 3000
+    assert (sum(map(len, found.audio)), found.rate) == (10_498_424, 8000)
+    assert min(map(len, found.audio)) == 1148
+
+
+def test_the_archive_of_the_recordings_gives_the_same_digits(shared_data, monkeypatch, tmp_path):
+    """Unpacked to wav files, and these put in an archive as their host makes it."""
+    shared_data(spoken.NAME)
+    expected = digits()
+    with tarfile.open(fileobj=(packed := io.BytesIO()), mode="w:gz", compresslevel=1) as tar:
+        for k in np.random.default_rng(0).permutation(3000):
+            with wave.open(file := io.BytesIO(), "wb") as sound:
+                sound.setparams((1, 2, 8000, 0, "NONE", ""))
+                sound.writeframes(expected.audio[k].tobytes())
+            name = f"{expected.digit[k]}_{expected.speaker[k]}_{expected.take[k]}.wav"
+            member = tarfile.TarInfo(f"free-spoken-digit-dataset-{spoken.COMMIT}/recordings/{name}")
+            member.size = file.tell()
+            file.seek(0)
+            tar.addfile(member, file)
+    with serve(monkeypatch, tmp_path) as site:
+        site.pages[f"/{spoken.ARCHIVE}"] = packed.getvalue()
+        found = digits()  # its content is checked against the sum in the package
+    assert all(map(np.array_equal, found.audio, expected.audio))
+    assert all(map(np.array_equal, found[1:4], expected[1:4]))

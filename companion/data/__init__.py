@@ -1,5 +1,6 @@
-"""Data to learn from: small real series that ship, and synthetic tasks with a known answer."""
+"""Data to learn from: small series that ship, public data sets, tasks with a known answer."""
 
+from companion.data.downloads import DOWNLOADS, Download, Music, fetch, music, shakespeare
 from companion.data.languages import (
     Members,
     NextSymbol,
@@ -10,11 +11,16 @@ from companion.data.languages import (
     membership,
 )
 from companion.data.series import Series, departures, sunspots
+from companion.data.spoken import Digits, digits
 from companion.data.tasks import Classes, Task, adding, copy_memory, parity, temporal_order
 
 __all__ = [
+    "DOWNLOADS",
     "Classes",
+    "Digits",
+    "Download",
     "Members",
+    "Music",
     "NextSymbol",
     "Series",
     "Task",
@@ -24,9 +30,13 @@ __all__ = [
     "copy_memory",
     "counting",
     "departures",
+    "digits",
     "dyck",
+    "fetch",
     "membership",
+    "music",
     "parity",
+    "shakespeare",
     "sunspots",
     "temporal_order",
 ]

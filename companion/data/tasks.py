@@ -140,8 +140,8 @@ def parity(length: int, batch_size: int, rng: np.random.Generator) -> Task:
     Without a memory only the first step is known: the binary cross-entropy, averaged over all
     T steps, is (T − 1)/T·ln 2; at each later step it is ln 2, and the accuracy is 1/2.
 
-    Source: Minsky & Papert (1969); with recurrent networks, Hochreiter & Schmidhuber (1997), who
-    also solve it by guessing weights.
+    Source: Minsky & Papert (1969); for recurrent networks, Hochreiter & Schmidhuber (1996), who
+    show that guessing weights solves it sooner than the training methods of that time.
 
     >>> xs, targets = parity(6, 1, np.random.default_rng(2))
     >>> xs[:, 0, 0], targets[:, 0, 0]
