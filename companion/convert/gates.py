@@ -12,7 +12,7 @@ letters:
 
 Our z writes: h' = (1−z)⊙h + z⊙n. Since σ(−a) = 1 − σ(a), negating (W_z, U_z, b_z) turns one
 convention into the other. The libraries' own letters are others (g is also called c, n is called
-h); here only the order counts.
+h); here only the order counts. rnn and relu_rnn have no gates; their W, U, b are the stack.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from companion.cells import gru, gru_reset_after, lstm, rnn
 from companion.convert.expect import own_parameters, refuse_cell
 from companion.parameters import Array, parameter_set
 from companion.trace import Cell, name_of, trace
-from companion.variants import peephole_lstm
+from companion.variants import peephole_lstm, relu_rnn
 
 Order = tuple[str, ...]
 
@@ -36,9 +36,16 @@ _RZN: Order = ("r", "z", "n")
 _ZRN: Order = ("z", "r", "n")
 
 ORDERS: dict[str, dict[Cell, Order]] = {
-    "PyTorch": {rnn: _ONE, lstm: _IFGO, gru: _RZN, gru_reset_after: _RZN},
-    "Keras": {rnn: _ONE, lstm: _IFGO, gru: _ZRN, gru_reset_after: _ZRN},
-    "ONNX": {rnn: _ONE, lstm: _IOFG, peephole_lstm: _IOFG, gru: _ZRN, gru_reset_after: _ZRN},
+    "PyTorch": {rnn: _ONE, relu_rnn: _ONE, lstm: _IFGO, gru: _RZN, gru_reset_after: _RZN},
+    "Keras": {rnn: _ONE, relu_rnn: _ONE, lstm: _IFGO, gru: _ZRN, gru_reset_after: _ZRN},
+    "ONNX": {
+        rnn: _ONE,
+        relu_rnn: _ONE,
+        lstm: _IOFG,
+        peephole_lstm: _IOFG,
+        gru: _ZRN,
+        gru_reset_after: _ZRN,
+    },
 }
 PEEPHOLES: Order = ("i", "o", "f")  # ONNX's; the two others have none
 NEGATED: Order = ("z",)  # writes here, keeps in all three libraries

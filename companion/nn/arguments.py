@@ -26,14 +26,14 @@ def switches(**given: object) -> None:
             raise TypeError(f"{name} is {value!r}; expected True or False")
 
 
-def dropout(value: object, num_layers: int) -> None:
+def dropout(value: object, num_layers: int, frames: int) -> None:
     """A probability; with one layer it does nothing, which is said, as torch says it."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
         raise ValueError(f"dropout is {value!r}; expected a probability, from 0 to 1")
     if value and num_layers == 1:
         warnings.warn(
             f"dropout is {value}, and num_layers is 1: it acts between layers, so it does nothing",
-            stacklevel=4,
+            stacklevel=frames,  # the line that makes the layer
         )
 
 
@@ -60,7 +60,7 @@ def inputs(layer: Layered, xs: Any) -> tuple[Tensor, ...]:
                 f"{name} has shape {tuple(part.shape)}; expected {wanted} with D = "
                 f"{layer.input_size}"
             )
-        if part.ndim == 4 and part.shape[0 if layer.batch_first else 1] != layer.models:
+        if part.ndim == 4 and part.shape[1] != layer.models:
             raise ValueError(
                 f"{name} has shape {tuple(part.shape)}; expected {wanted} with E = {layer.models}"
             )
@@ -75,10 +75,9 @@ def inputs(layer: Layered, xs: Any) -> tuple[Tensor, ...]:
 
 
 def _forms(layer: Layered) -> tuple[str, tuple[int, int]]:
-    batch = "B, T" if layer.batch_first else "T, B"
     if layer.models is None:
-        return f"(T, D) or ({batch}, D)", (2, 3)
-    return f"({batch}, D) or ({'E, B, T' if layer.batch_first else 'T, E, B'}, D)", (3, 4)
+        return f"(T, D) or ({'B, T' if layer.batch_first else 'T, B'}, D)", (2, 3)
+    return "(T, B, D) or (T, E, B, D)", (3, 4)
 
 
 def _kind(name: str, part: Tensor, layer: Layered) -> None:
@@ -94,7 +93,8 @@ def state(layer: Layered, given: Any, shape: tuple[int, ...], like: Tensor) -> t
     names = layer.state_names
     parts: tuple[Any, ...] = (given,) if len(names) == 1 else given
     if len(names) > 1 and (not isinstance(given, tuple | list) or len(given) != len(names)):
-        what = f"{len(given)} parts" if isinstance(given, tuple | list) else type(given).__name__
+        is_some = isinstance(given, tuple | list)
+        what = f"{len(given)} parts" if is_some else f"a {type(given).__name__}"
         raise ValueError(f"state is {what}; expected a tuple of {len(names)} ({', '.join(names)})")
     directions = 2 if layer.bidirectional else 1
     letters = f"({'E, ' if layer.models else ''}{'B, ' if len(shape) > 2 else ''}H)"

@@ -25,6 +25,8 @@ class Layered(torch.nn.Module):
     A subclass says what the parameters are: `weights`, and `first_state` if it is not zero.
     """
 
+    frames = 4  # from the warning about dropout up to the user's line
+
     def __init__(
         self,
         cell: Cell,
@@ -39,7 +41,7 @@ class Layered(torch.nn.Module):
         super().__init__()
         arguments.sizes(input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         arguments.switches(batch_first=batch_first, bidirectional=bidirectional)
-        arguments.dropout(dropout, num_layers)
+        arguments.dropout(dropout, num_layers, self.frames)
         traced = trace(cell)
         if len(traced.inputs) > 1 and num_layers > 1:
             raise ValueError(
@@ -83,7 +85,7 @@ class Layered(torch.nn.Module):
     def _padded(self, xs: Any, state: Any, lengths: Any) -> tuple[Tensor, Tensor | States]:
         parts = arguments.inputs(self, xs)
         if self.batch_first and parts[0].ndim > 2:
-            parts = tuple(part.movedim(-2, 0) for part in parts)
+            parts = tuple(part.transpose(0, 1) for part in parts)
         is_batch = parts[0].ndim > 2
         if not is_batch:
             parts = tuple(part.unsqueeze(1) for part in parts)
@@ -94,7 +96,7 @@ class Layered(torch.nn.Module):
             tuple(part.mT for part in parts), self._first(state, parts[0], is_batch), mask
         )
         outputs = outputs.mT if is_batch else outputs.squeeze(-1)
-        outputs = outputs.movedim(0, -2) if self.batch_first and is_batch else outputs
+        outputs = outputs.transpose(0, 1) if self.batch_first and is_batch else outputs
         states = tuple(
             torch.stack([s[k].mT if is_batch else s[k].squeeze(-1) for s in last])
             for k in range(len(self.state_names))

@@ -27,6 +27,8 @@ Output = tuple[Tensor | PackedSequence, Tensor | States]
 class _Torch(Layered):
     """A layer whose parameters have torch's names, shapes and first values."""
 
+    frames = 5
+
     def __init__(
         self,
         cell: Cell,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from companion.nn import arguments
 from companion.nn.weights import Rng, generators, stack
 
 
@@ -30,6 +31,7 @@ class Readout(torch.nn.Module):
         dtype: torch.dtype | None = None,
     ) -> None:
         super().__init__()
+        arguments.sizes(hidden_size=hidden_size, output_size=output_size)
         self.hidden_size, self.output_size, self.models = hidden_size, output_size, models
         bound, shapes = hidden_size**-0.5, {"W": (output_size, hidden_size), "b": (output_size,)}
         drawn = [

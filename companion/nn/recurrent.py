@@ -60,6 +60,8 @@ class Recurrent(Layered):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> None:
+        if models is not None and batch_first:
+            raise ValueError("batch_first is True; expected False with models: time comes first")
         super().__init__(
             cell, input_size, hidden_size, num_layers, batch_first, dropout, bidirectional, models
         )

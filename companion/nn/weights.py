@@ -24,7 +24,7 @@ def generators(rng: Rng, models: int | None) -> list[np.random.Generator]:
         raise ValueError(f"models is {models!r}; expected None or a positive integer")
     if rng is None:
         rng = np.random.default_rng(int(torch.randint(2**62, ())))
-    found = [rng] * (models or 1) if isinstance(rng, np.random.Generator) else list(rng)
+    found: list[Any] = list(rng) if isinstance(rng, list | tuple) else [rng] * (models or 1)
     if len(found) != (models or 1):
         raise ValueError(f"rng is {len(found)} generators; expected one, or {models or 1}")
     for generator in found:
@@ -54,4 +54,5 @@ def stack(
         array = arrays[0] if models is None else np.stack(arrays)
         return torch.nn.Parameter(torch.tensor(array, dtype=dtype, device=device))
 
-    return torch.nn.ParameterDict({name: parameter(name) for name in drawn[0]})
+    # As pairs: a plain dictionary it would sort.
+    return torch.nn.ParameterDict([(name, parameter(name)) for name in drawn[0]])
