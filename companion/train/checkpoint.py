@@ -36,12 +36,10 @@ def load(path: Path) -> dict[str, Any]:
         if damaged:
             raise ValueError(f"{damaged} has another checksum than when it was written")
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise
     except Exception as error:  # what torch raises on a damaged file is of many kinds
         raise ValueError(
             f"checkpoint {path} cannot be read ({error}); expected a file that train wrote: "
-            "delete it to begin again"
+            "without it training begins anew"
         ) from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise ValueError(
@@ -52,11 +50,12 @@ def load(path: Path) -> dict[str, Any]:
 
 def agree(path: Path, stored: dict[str, Any], now: dict[str, Any]) -> None:
     """Raise ValueError if a checkpoint was made with other settings."""
-    for name, value in now.items():
-        if stored[name] != value:
+    for name in {**now, **stored}:
+        then, given = stored.get(name, "missing"), now.get(name, "missing")
+        if then != given:
             raise ValueError(
-                f"checkpoint {path} was made with {name} {stored[name]}, but {name} is {value}; "
-                "expected the same (another path, or no file there, begins again)"
+                f"checkpoint {path} was made with {name} {then}, but now it is {given}; expected "
+                "the same (with another path, or without the file, training begins anew)"
             )
 
 

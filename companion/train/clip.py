@@ -15,7 +15,7 @@ def clip(gradients: Sequence[Tensor], limit: float | None, *, stacked: bool = Fa
     stacked=True every array is (E, …) and each of the E models is shortened by its own norm.
     limit None shortens nothing. Returns the norms from before, of shape () or (E,).
     The largest component is taken out of the norm, so that the squares do not overflow: exploding
-    gradients are what clipping is for. A norm that is not finite leaves nan in its gradient.
+    gradients are what clipping is for.
     Source: Pascanu, Mikolov & Bengio 2013, PMLR 28(3):1310, algorithm 1.
 
     >>> g = [torch.tensor([[3.0, 0.0], [0.3, 0.0]]), torch.tensor([4.0, 0.4])]
@@ -31,7 +31,10 @@ def clip(gradients: Sequence[Tensor], limit: float | None, *, stacked: bool = Fa
     squares = torch.stack([(row / unit).square().sum(1) for row in rows]).sum(0)
     norms = largest * squares.sqrt()
     if limit is not None:
-        factors = (limit / norms).clamp(max=1)
-        for g in gradients:
-            g *= factors.reshape(-1, *(1,) * (g.ndim - 1)) if stacked else factors[0]
+        is_long = norms > limit
+        length = torch.where(is_long, norms, 1)
+        wanted = torch.where(is_long, torch.full_like(norms, limit), 1)
+        for g in gradients:  # divided first: limit / norm could be too small for a float32
+            shape = (-1, *(1,) * (g.ndim - 1)) if stacked else ()
+            g.div_(length.reshape(shape)).mul_(wanted.reshape(shape))
     return norms if stacked else norms[0]

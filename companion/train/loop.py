@@ -61,8 +61,9 @@ def train(
 
     checkpoint, a path: after every `every` steps and at the end all that the next step depends on
     is written there. Called again with the same arguments, the run goes on from that file to the
-    same result, bit for bit on the same machine; a finished run returns at once. More steps are
-    allowed. The loss, batches and validate cannot be compared with those before: keep them.
+    same result, bit for bit on the same machine; a finished run returns at once. With more steps
+    it goes on from its end; with another rate, clip, optimiser, … it is refused. The loss, batches
+    and validate cannot be compared with those before: keep them.
 
     progress: a bar on a terminal; elsewhere, as in a notebook, nothing is printed.
     Raises TypeError and ValueError that name the argument.
@@ -87,19 +88,16 @@ def train(
     run = Run(model, stepper, clip, schedule)
     path = None if checkpoint is None else Path(checkpoint)
     settings = {
-        "parameters and buffers": {
-            name: f"{tuple(value.shape)} {value.dtype}" for name, value in tensors(model).items()
-        },
-        "optimiser": f"{type(stepper.optimiser).__name__} {_options(stepper.optimiser)}",
+        "optimiser": type(stepper.optimiser).__name__,
+        "its options": stepper.options,
         "clip": clip,
         "every": every,
         "patience": patience,
-        "a validation": validate is not None,
+        "validation": validate is not None,
+        **{f"tensor {k}": f"{tuple(v.shape)} {v.dtype}" for k, v in tensors(model).items()},
     }
     if path is not None and path.exists():
-        run.load(path, settings)
-        if run.done > steps:
-            raise ValueError(f"steps is {steps}, but checkpoint {path} is after {run.done}")
+        run.load(path, settings, steps)
     mode, saved = model.training, run.done
     model.train()
     bar = tqdm(total=steps, initial=run.done, disable=None if progress else True, unit="step")
@@ -142,7 +140,3 @@ def _parameters(model: Any) -> list[Tensor]:
     if not parameters:
         raise ValueError(f"model, a {type(model).__name__}, has no parameters to train")
     return parameters
-
-
-def _options(optimiser: torch.optim.Optimizer) -> dict[str, Any]:
-    return {name: value for name, value in optimiser.defaults.items() if name != "lr"}

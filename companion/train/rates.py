@@ -47,6 +47,11 @@ class Stepper:
     def groups(self) -> list[dict[str, Any]]:
         return self.optimiser.param_groups
 
+    @property
+    def options(self) -> list[dict[str, Any]]:
+        """Of each group of parameters, all but the rate."""
+        return [{k: v for k, v in g.items() if k not in ("params", "lr")} for g in self.groups]
+
     def rates(self, factor: float) -> np.ndarray[Any, Any]:
         """The rates of a step, () or (E,)."""
         return np.asarray(self.rate * factor)

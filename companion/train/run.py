@@ -143,14 +143,19 @@ class Run:
         }
         checkpoint.save(path, content)
 
-    def load(self, path: Path, settings: dict[str, Any]) -> None:
+    def load(self, path: Path, settings: dict[str, Any], steps: int) -> None:
         """Go on from where it was written."""
         stored = checkpoint.load(path)
         checkpoint.agree(path, stored["settings"], settings)
+        if stored["done"] > steps:
+            raise ValueError(
+                f"steps is {steps}, but checkpoint {path} is after {stored['done']}; expected as "
+                "many or more"
+            )
         table = {name: column.numpy() for name, column in stored["table"].items()}
         for s, then in enumerate(table["rates"]):
-            now = np.broadcast_to(self.stepper.rates(self.factor(s)), then.shape)
-            if not np.array_equal(now, then):
+            now = self.stepper.rates(self.factor(s))
+            if not np.array_equal(now if now.ndim else np.full_like(then, now), then):
                 raise ValueError(
                     f"checkpoint {path} was made with rate {then} at step {s}, but rate and "
                     f"schedule give {now}; expected the same"
