@@ -1,8 +1,9 @@
 """The nonlinearities, dispatched on the kind of number they are given.
 
 This is what lets one cell run on everything: NumPy arrays (float32, float64, or objects:
-SymPy expressions, mpmath numbers and intervals), torch tensors, SymPy's symbolic vectors and
-the tracer. It is not a numerical library: a function enters only when an equation needs it.
+SymPy expressions, mpmath numbers and intervals), torch tensors, JAX arrays and JAX's tracers,
+SymPy's symbolic vectors and our tracer. It is not a numerical library: a function enters only
+when an equation needs it.
 
 A library that is not imported yet is registered when its first number arrives, so that
 ``import companion`` needs NumPy and SymPy only.
@@ -94,7 +95,14 @@ def relu(a: Vector) -> Any:
     return relu.dispatch(type(a))(a)
 
 
-class sigma(sympy.Function):  # type: ignore[misc]  # named as it is printed
+class _Function(sympy.Function):  # type: ignore[misc]
+    """A function of one number, real where that is real."""
+
+    def _eval_is_real(self) -> bool | None:
+        return True if self.args[0].is_real else None
+
+
+class sigma(_Function):  # named as it is printed
     """σ for SymPy, with the normal form σ(−a) = 1 − σ(a) and σ′ = σ(1 − σ).
 
     >>> a = sympy.Symbol("a")
@@ -103,8 +111,6 @@ class sigma(sympy.Function):  # type: ignore[misc]  # named as it is printed
     >>> sigma(a).rewrite(sympy.exp)
     1/(1 + exp(-a))
     """
-
-    nargs = 1
 
     @classmethod
     def eval(cls, a: sympy.Expr) -> sympy.Expr | None:
@@ -119,9 +125,6 @@ class sigma(sympy.Function):  # type: ignore[misc]  # named as it is printed
     def fdiff(self, argindex: int = 1) -> sympy.Expr:
         return self * (1 - self)
 
-    def _eval_is_real(self) -> bool | None:
-        return True if self.args[0].is_real else None
-
     def _eval_rewrite_as_exp(self, a: sympy.Expr, **_: Any) -> sympy.Expr:
         return 1 / (1 + sympy.exp(-a))
 
@@ -129,10 +132,8 @@ class sigma(sympy.Function):  # type: ignore[misc]  # named as it is printed
         return self.rewrite(sympy.exp)._eval_evalf(prec)
 
 
-class _softplus(sympy.Function):  # type: ignore[misc]
+class _softplus(_Function):
     """log(1 + eᵃ) for SymPy, with σ as its derivative: no quotient comes up."""
-
-    nargs = 1
 
     @classmethod
     def eval(cls, a: sympy.Expr) -> sympy.Expr | None:
@@ -140,9 +141,6 @@ class _softplus(sympy.Function):  # type: ignore[misc]
 
     def fdiff(self, argindex: int = 1) -> sympy.Expr:
         return sigma(self.args[0])
-
-    def _eval_is_real(self) -> bool | None:
-        return True if self.args[0].is_real else None
 
     def _eval_rewrite_as_exp(self, a: sympy.Expr, **_: Any) -> sympy.Expr:
         return sympy.log(1 + sympy.exp(a))
@@ -154,14 +152,12 @@ class _softplus(sympy.Function):  # type: ignore[misc]
         return f"softplus({printer._print(self.args[0])})"
 
 
-class step(sympy.Function):  # type: ignore[misc]  # named as it is printed
+class step(_Function):  # named as it is printed
     """1 for a > 0, else 0, for SymPy: the derivative of relu, which has none of its own.
 
     >>> step(sympy.Integer(0)), step(sympy.Rational(1, 9))
     (0, 1)
     """
-
-    nargs = 1
 
     @classmethod
     def eval(cls, a: sympy.Expr) -> sympy.Expr | None:
@@ -169,14 +165,9 @@ class step(sympy.Function):  # type: ignore[misc]  # named as it is printed
             return sympy.Integer(1)
         return sympy.Integer(0) if a.is_extended_nonpositive else None
 
-    def _eval_is_real(self) -> bool | None:
-        return True if self.args[0].is_real else None
 
-
-class _relu(sympy.Function):  # type: ignore[misc]
+class _relu(_Function):
     """max(a, 0) for SymPy, which would give Max the derivative ½ at 0."""
-
-    nargs = 1
 
     @classmethod
     def eval(cls, a: sympy.Expr) -> sympy.Expr | None:
@@ -186,9 +177,6 @@ class _relu(sympy.Function):  # type: ignore[misc]
 
     def fdiff(self, argindex: int = 1) -> sympy.Expr:
         return step(self.args[0])
-
-    def _eval_is_real(self) -> bool | None:
-        return True if self.args[0].is_real else None
 
     def _sympystr(self, printer: Any) -> str:
         return f"relu({printer._print(self.args[0])})"
@@ -254,8 +242,8 @@ def _register(a: object) -> None:
             _registered.add(library)  # a second arrival means a kind that it does not cover
             return register()
     raise TypeError(
-        f"a is a {type(a).__name__}; expected a NumPy array, a torch tensor, a SymPy expression, "
-        "an mpmath number, or an array of such objects"
+        f"a is a {type(a).__name__}; expected a NumPy array, a torch tensor, a JAX array, "
+        "a SymPy expression, an mpmath number, or an array of such objects"
     )
 
 
@@ -267,6 +255,17 @@ def _torch() -> None:
     # torch's own softplus is the identity from 20 on, which is wrong from the ninth digit on.
     softplus.register(torch.Tensor, lambda a: torch.logaddexp(a, torch.zeros_like(a)))
     relu.register(torch.Tensor, torch.relu)
+
+
+def _jax() -> None:
+    import jax
+    import jax.numpy as jnp
+
+    for kind in (jax.Array, jax.core.Tracer):
+        sigmoid.register(kind, jax.nn.sigmoid)
+        tanh.register(kind, jnp.tanh)
+        softplus.register(kind, lambda a: jnp.logaddexp(a, jnp.zeros_like(a)))
+        relu.register(kind, jax.nn.relu)  # jnp.maximum has the slope ½ at 0
 
 
 def _mpmath() -> None:
@@ -285,5 +284,5 @@ def _mpmath() -> None:
     tanh.register(interval, lambda a: 1 - 2 / (1 + a.ctx.exp(2 * a)))
 
 
-_LIBRARIES: dict[str, Callable[[], None]] = {"torch": _torch, "mpmath": _mpmath}
+_LIBRARIES: dict[str, Callable[[], None]] = {"torch": _torch, "jax": _jax, "mpmath": _mpmath}
 _registered: set[str] = set()

@@ -7,7 +7,7 @@ import companion as co
 CELLS = (
     co.rnn, co.lstm, co.gru, co.gru_reset_after, co.lstm_host, co.peephole_lstm, co.coupled_lstm,
     co.linear_lstm, co.cell_gated_lstm, co.reading_lstm, co.gru_delayed_reset, co.mgu, co.janet,
-    co.min_gru, co.min_lstm, partial(co.lstm, phi=lambda a: a),
+    co.min_gru, co.min_lstm, co.relu_rnn, partial(co.lstm, phi=lambda a: a),
 )  # fmt: skip
 
 

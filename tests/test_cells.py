@@ -10,10 +10,24 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from companion import gru, gru_reset_after, init, lstm, rnn, scan, sigmoid, step, tanh, zero_state
+from companion import (
+    gru,
+    gru_reset_after,
+    init,
+    lstm,
+    relu,
+    relu_rnn,
+    rnn,
+    scan,
+    sigmoid,
+    softplus,
+    step,
+    tanh,
+    zero_state,
+)
 from companion.trace import trace
 
-CELLS = (rnn, lstm, gru, gru_reset_after)
+CELLS = (rnn, relu_rnn, lstm, gru, gru_reset_after)
 sizes = st.integers(1, 6)
 seeds = st.integers(0, 2**32 - 1)
 
@@ -46,6 +60,7 @@ def torch_run(kind, gates, p, xs, negate_z=False):
     ("cell", "kind", "gates"),
     [
         (rnn, torch.nn.RNN, [""]),
+        (relu_rnn, partial(torch.nn.RNN, nonlinearity="relu"), [""]),
         (lstm, torch.nn.LSTM, ["i", "f", "g", "o"]),
         (gru_reset_after, torch.nn.GRU, ["r", "z", "n"]),
     ],
@@ -151,7 +166,7 @@ def test_sigma_is_the_logistic_function():
 
 @pytest.mark.parametrize("bad", ["0.5", None, 1j, [0.5], mpmath.mpc(1, 2)])
 def test_unknown_numbers_are_refused(bad):
-    for op in (sigmoid, tanh):
+    for op in (sigmoid, tanh, softplus, relu):
         for _ in range(2):  # the second time, too: registering must not loop
             with pytest.raises(TypeError, match=f"a is a {type(bad).__name__}; expected"):
                 op(bad)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle, PathPatch
 from matplotlib.text import Text
 
-from companion import gru, gru_reset_after, lstm, rnn, sigmoid, tanh, trace
+from companion import gru, gru_reset_after, lstm, relu_rnn, rnn, sigmoid, tanh, trace
 from companion.draw import cell, use_style
 from companion.draw.cell import layout_of
 from companion.draw.graph import graph, statements
@@ -81,6 +81,14 @@ def test_the_picture_says_what_the_trace_says(equation: Cell) -> None:
     nodes = read(axis)
     assert statements(nodes) == statements(graph(equation))
     assert len(nodes) == len(graph(equation))
+
+
+def test_the_relu_rnn_is_the_rnn_with_another_function_in_its_box() -> None:
+    axis = the_axis(cell(relu_rnn))
+    assert statements(read(axis))["h' = relu[h, x]"] == 2
+    assert text(axis, "ReLU RNN")
+    with pytest.raises(ValueError, match=r"the picture of relu_rnn is not .*it lacks: .*tanh\["):
+        check(axis, graph(rnn), "relu_rnn")
 
 
 # Saboteurs: each changes one thing in a right picture of the GRU.

@@ -7,14 +7,16 @@ import sympy
 import torch
 from cells_under_test import CELLS, drawn, name, one, parts
 
-from companion import gru, init, scan, sigmoid, softplus, tanh, trace
+from companion import gru, init, relu, relu_rnn, scan, sigmoid, softplus, tanh, trace
 from companion.symbolic import (
     backward,
     bptt,
     components,
     equal,
+    evaluate,
     jacobian,
     matrix,
+    named,
     program,
     run,
     vector,
@@ -58,12 +60,24 @@ def test_bptt_is_autograd(cell, batch_size):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=1e-12)
 
 
+def arguments_of_relu(cell, xs, state, p):
+    """All that relu is given in a run: at 0 it has a kink, and differences would straddle it."""
+    lines, now, found = program(cell), parts(state), [np.array([np.inf])]
+    for t in range(12):
+        values = named(lines, (*(s[t] for s in parts(xs)), *now), p)
+        for line in lines.lines:
+            found += [evaluate(f.args[0], values) for f in line.expr.atoms(type(relu(vector("a"))))]
+        now = tuple(values[name] for name in lines.outputs)
+    return np.concatenate(found)
+
+
 @cells
 def test_bptt_is_the_slope_in_fifty_digits(cell):
     """Central differences of the same cell on mpmath numbers, T = 12: all parameters and inputs."""
     rng = np.random.default_rng(1)
     p, xs, state = drawn(cell, rng, 12, 1, 2)
     d_outputs, d_state = seeds(cell, rng, xs, state)
+    assert abs(arguments_of_relu(cell, xs, state, p)).min() > 1e-3  # the differences take 1e-16
     exact = np.vectorize(mpmath.mpf, otypes=[object])
 
     def loss(values):
@@ -113,13 +127,39 @@ def test_printed_code_is_what_runs(cell):
     given = [part[0] for part in parts(xs)] + list(parts(state))
     d_new = [rng.standard_normal(4) for _ in parts(state)]
     derived = backward(cell)
-    names = {"sigmoid": sigmoid, "tanh": tanh, "softplus": softplus, "outer": np.outer}
+    names = {"sigmoid": sigmoid, "tanh": tanh, "softplus": softplus, "relu": relu}
+    names["outer"] = np.outer
     exec(str(derived), names)
     theirs = names[f"{derived.forward.name}_backward"](*given, p, *d_new)
     ours = derived(*given, p, *d_new)
     ours = [*ours[:-1], *ours[-1]]
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
+def test_relu_has_the_slope_zero_at_zero():
+    """Where relu has no derivative, ours is the one that torch takes; beside it, the true one."""
+    p = init(relu_rnn, 1, 2, np.random.default_rng(0), b="zeros")
+    state, d_state = np.zeros(2), np.ones(2)
+    for x in (0.0, 1e-3, -1e-3):
+        given = (relu_rnn, np.full((1, 1), x), state, p, np.zeros((1, 2)), d_state)
+        ours = flat(bptt(*given))
+        for a, b in zip(ours, by_autograd(*given), strict=True):
+            np.testing.assert_array_equal(a, b)
+        np.testing.assert_array_equal(ours[2], p.W[:, 0] * x > 0)  # that of b
+
+
+def test_the_slope_of_relu_in_code_and_in_symbols():
+    assert "    da = dh_new*(h_new > 0)" in str(backward(relu_rnn)).splitlines()
+    assert str(jacobian(relu_rnn)) == "Diag(step(h'))*U"
+    step = jacobian(relu(vector("h")), vector("h")).expr.args[0]
+    for jump in (step, vector("h") + step * vector("b")):
+        with pytest.raises(TypeError, match=r"step\(h\) is a step; its derivative is not known"):
+            jacobian(jump, vector("h"))
+    rng = np.random.default_rng(7)
+    p, xs, state = drawn(relu_rnn, rng, 12, 3, 4)
+    inside = arguments_of_relu(relu_rnn, xs, state, p)[1:]
+    assert min((inside > 0).sum(), (inside < 0).sum()) > 10  # the tests above see both sides
 
 
 def test_the_backward_step_is_short():

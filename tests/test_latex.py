@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from cells_under_test import CELLS, drawn, name, parts
 
-from companion import gru, lstm, rnn, sigmoid, softplus, tanh, trace
+from companion import gru, lstm, relu, relu_rnn, rnn, sigmoid, softplus, tanh, trace
 from companion.symbolic import (
     diag,
     jacobian,
@@ -22,6 +22,7 @@ a, b, h, x, z, n, r = map(vector, ("a", "b", "h", "x", "z", "n", "r"))
 
 LATEX = {
     rnn: r"h_{t} &= \tanh(W x_{t} + U h_{t-1} + b)",
+    relu_rnn: r"h_{t} &= \operatorname{relu}(W x_{t} + U h_{t-1} + b)",
     gru: r"""
 z_{t} &= \sigma(W_{z} x_{t} + U_{z} h_{t-1} + b_{z}) \\
 r_{t} &= \sigma(W_{r} x_{t} + U_{r} h_{t-1} + b_{r}) \\
@@ -62,7 +63,7 @@ def test_latex_says_what_the_cell_does(cell):
     traced, rng = trace(cell), np.random.default_rng(0)
     p, xs, state = drawn(cell, rng, 1, 4, 4)
     given = [part[0] for part in parts(xs)] + list(parts(state))
-    known = {"sigma": sigmoid, "tanh": tanh, "softplus": softplus}
+    known = {"sigma": sigmoid, "tanh": tanh, "softplus": softplus, "relu": relu}
     for wire, value in zip((*traced.inputs, *traced.states), given, strict=True):
         known[wire.name + ("_old" if wire in traced.states else "_t")] = value
     known |= {f"p_{field}": value for field, value in p._asdict().items()}
@@ -76,7 +77,7 @@ def test_latex_says_what_the_cell_does(cell):
         line = re.sub(r"\\mathbf\{(\w)\}_\{(\w)\}", r"p_\1\2", line)
         line = re.sub(r"\\mathbf\{(\w)\}", r"p_\1", line)
         line = re.sub(r"(p_[WUV]\w*) ", r"\1 @ ", line)
-        line = line.replace(r"\operatorname{softplus}", "softplus").replace(r"\odot", "*")
+        line = re.sub(r"\\operatorname\{(\w+)\}", r"\1", line).replace(r"\odot", "*")
         left, right = line.replace("\\", "").split(" &= ")
         known[left] = eval(right, {}, known)
     for wire, value in zip(traced.states, parts(cell(*given, p)), strict=True):

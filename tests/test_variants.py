@@ -24,6 +24,7 @@ from companion import (
     min_lstm,
     peephole_lstm,
     reading_lstm,
+    relu_rnn,
     scan,
     softplus,
     trace,
@@ -41,6 +42,7 @@ COUNTS = {
     janet: "2*H*(D + H + 1)",
     min_gru: "2*H*(D + 1)",
     min_lstm: "3*H*(D + 1)",
+    relu_rnn: "H*(D + H + 1)",
 }
 
 
@@ -70,7 +72,9 @@ def by_hand(cell, x, state, p):
     h = state[0]
     gates = {}
     for j in range(H):
-        if cell is peephole_lstm:
+        if cell is relu_rnn:
+            new[0][j] = max(arg("", j, h), 0)
+        elif cell is peephole_lstm:
             c = state[1]
             i = sig(arg("i", j, h, v=p.vi[j] * c[j]))
             f = sig(arg("f", j, h, v=p.vf[j] * c[j]))

@@ -16,7 +16,7 @@ from companion.trace import Cell, Trace, trace
 from companion.wire import Wire, text_of
 
 SIGNS = {"mul": "×", "add": "+", "sub": "−", "neg": "−"}
-FUNCTIONS = {"sigmoid": "σ", "tanh": "tanh", "softplus": "softplus"}
+FUNCTIONS = {"sigmoid": "σ", "tanh": "tanh", "softplus": "softplus", "relu": "relu"}
 
 
 @dataclass(eq=False)

@@ -6,6 +6,7 @@ from companion.trace import Cell, trace
 from companion.wire import Wire
 
 SHORT = {"rnn", "lstm", "gru", "mgu", "janet"}
+OWN = {"relu": "ReLU"}
 _SIGNS = {"add": "plus", "sub": "minus", "mul": "times", "matvec": "times"}
 _STRENGTH = {"add": 1, "sub": 1, "mul": 2, "matvec": 2, "neg": 3}
 
@@ -13,10 +14,12 @@ _STRENGTH = {"add": 1, "sub": 1, "mul": 2, "matvec": 2, "neg": 3}
 def title(name: str) -> str:
     """A cell's name for readers.
 
-    >>> title("gru_reset_after"), title("min_lstm")
-    ('GRU, reset after', 'minLSTM')
+    >>> title("gru_reset_after"), title("min_lstm"), title("relu_rnn")
+    ('GRU, reset after', 'minLSTM', 'ReLU RNN')
     """
-    first, *others = (word.upper() if word in SHORT else word for word in name.split("_"))
+    first, *others = (
+        word.upper() if word in SHORT else OWN.get(word, word) for word in name.split("_")
+    )
     if first.isupper() and others:
         first += ","
     return " ".join([first, *others]).replace("min ", "min").replace("cell g", "cell-g")

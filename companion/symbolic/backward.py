@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import sympy
+from sympy.printing.str import StrPrinter
 
 from companion.parameters import parameter_set
 from companion.symbolic.evaluate import Values, compiled, named
@@ -218,8 +219,18 @@ def _name_of_product(product: Expr, taken: set[str]) -> str:
     return str(made)
 
 
+class _Code(StrPrinter):  # type: ignore[misc]
+    """SymPy's printer, with what the functions are called on arrays."""
+
+    def _print_sigma(self, expr: Expr) -> str:
+        return f"sigmoid({self._print(expr.args[0])})"
+
+    def _print_step(self, expr: Expr) -> str:
+        return f"({self._print(expr.args[0])} > 0)"
+
+
 def _code(expr: Expr) -> str:
-    return str(expr).replace("sigma(", "sigmoid(")
+    return str(_Code().doprint(expr))
 
 
 def _weighed(line: Line) -> tuple[Any, ...]:

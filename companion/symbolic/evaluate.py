@@ -106,10 +106,23 @@ def compiled(expr: Expr) -> Callable[[Values], Any]:
     raise TypeError(f"{expr} is a {type(expr).__name__}; it has no value on arrays")
 
 
+def _step(a: Any) -> Any:
+    """1 where a > 0, else 0: on an interval that holds both, the interval from 0 to 1."""
+    if isinstance(a, np.ndarray) and a.dtype == object:
+        return np.frompyfunc(_step, 1, 1)(a)
+    if isinstance(a, sympy.Expr):
+        return ops.step(a)
+    if isinstance(a, _INTERVAL):
+        return a.ctx.mpf([int(bool(a.a > 0)), int(bool(a.b > 0))])
+    return np.heaviside(a, 0) if isinstance(a, float | np.generic | np.ndarray) else int(a > 0)
+
+
 _FUNCTIONS: dict[Any, Callable[[Any], Any]] = {
     ops.sigma: ops.sigmoid,
     sympy.tanh: ops.tanh,
     ops.softplus.dispatch(sympy.Expr): ops.softplus,
+    ops.relu.dispatch(sympy.Expr): ops.relu,
+    ops.step: _step,
 }
 
 

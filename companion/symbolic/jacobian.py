@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import sympy
 
-from companion.ops import sigma
+from companion.ops import relu, sigma, step
 from companion.symbolic.evaluate import operator_value
 from companion.symbolic.operators import Diag, Operator, add, compose
 from companion.symbolic.program import Line, Program, program
@@ -146,7 +146,7 @@ def derivative(expr: Expr, known: dict[Expr, Expr]) -> Expr:
     if expr.is_Pow and expr.args[0].is_number and expr.args[0].is_positive:
         base, power = expr.args
         return compose(Diag(sympy.log(base) * expr), derivative(power, known))
-    if isinstance(expr, FUNCTIONS):
+    if isinstance(expr, FUNCTIONS) and not isinstance(expr, step):
         return compose(Diag(expr.fdiff()), derivative(expr.args[0], known))
     raise TypeError(f"{expr} is a {type(expr).__name__}; its derivative is not known")
 
@@ -176,6 +176,7 @@ def peeled(line: Line) -> tuple[Expr, Expr]:
 _SLOPES: dict[Any, Callable[[Expr], Expr]] = {
     sigma: lambda y: y * (1 - y),
     sympy.tanh: lambda y: 1 - y**2,
+    relu.dispatch(sympy.Expr): step,  # y > 0 where a > 0
 }
 
 

@@ -20,7 +20,7 @@ import sympy
 from sympy.printing.latex import LatexPrinter
 from sympy.printing.precedence import PRECEDENCE
 
-from companion.ops import sigmoid, softplus, tanh
+from companion.ops import relu, sigmoid, softplus, tanh
 from companion.symbolic.jacobian import Block
 from companion.symbolic.operators import Operator
 from companion.symbolic.ring import Expr, MatVec, VectorSymbol, vector
@@ -167,6 +167,7 @@ _FUNCTIONS: dict[Any, str] = {
     sigmoid: r"\sigma",
     tanh: r"\tanh",
     softplus: r"\operatorname{softplus}",
+    relu: r"\operatorname{relu}",
 }
 
 
@@ -214,6 +215,12 @@ class _Derived(LatexPrinter):  # type: ignore[misc]
 
     def _print__softplus(self, expr: Expr, exp: Any = None) -> str:
         return self._call(r"\operatorname{softplus}", expr, exp)
+
+    def _print__relu(self, expr: Expr, exp: Any = None) -> str:
+        return self._call(r"\operatorname{relu}", expr, exp)
+
+    def _print_step(self, expr: Expr, exp: Any = None) -> str:
+        return self._call(r"\operatorname{step}", expr, exp)
 
     def _call(self, name: str, expr: Expr, exp: Any) -> str:
         power = f"^{{{exp}}}" if exp else ""

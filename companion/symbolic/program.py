@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from companion.ops import sigmoid, softplus, tanh
+from companion.ops import relu, sigmoid, softplus, tanh
 from companion.parameters import parameter_set
 from companion.symbolic.operators import Operator, matrix
 from companion.symbolic.ring import Expr, vector
@@ -129,5 +129,6 @@ def _value(wire: Wire, values: list[Any]) -> Any:
         "sigmoid": sigmoid,
         "tanh": tanh,
         "softplus": softplus,
+        "relu": relu,
     }
     return operations[wire.kind](*values)

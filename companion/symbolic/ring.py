@@ -19,13 +19,16 @@ import sympy
 from sympy.core.basic import Basic
 from sympy.printing.precedence import PRECEDENCE
 
-from companion.ops import sigma, softplus
+from companion.ops import relu, sigma, softplus, step
 
 Expr = Any  # a SymPy expression; SymPy ships no types
 
 
-# The functions that act on vectors here: all are defined and smooth on every real number.
-FUNCTIONS: tuple[Any, ...] = (sigma, sympy.tanh, softplus.dispatch(sympy.Expr), sympy.exp)
+# The functions that act on vectors here: all are defined on every real number, and smooth but for
+# relu, whose slope at 0 is taken to be 0, as torch has it, and that slope itself, the step.
+FUNCTIONS: tuple[Any, ...] = (
+    sigma, sympy.tanh, softplus.dispatch(sympy.Expr), sympy.exp, relu.dispatch(sympy.Expr), step
+)  # fmt: skip
 
 
 class VectorSymbol(sympy.Symbol):  # type: ignore[misc]
@@ -176,7 +179,7 @@ def _check(expr: Any, whole: Expr) -> None:
         what = f"{expr} is a {type(expr).__name__}" if expr is not whole else type(expr).__name__
         raise TypeError(
             f"{whole}: {what}; expected vectors, numbers, +, *, whole powers, @, "
-            "σ, tanh, softplus and exp"
+            "σ, tanh, softplus, relu and exp"
         )
     for part in parts:
         _check(part, whole)
