@@ -130,7 +130,10 @@ def _one_kind(arrays: dict[str, Any]) -> None:
 
 
 def _library(array: Any) -> str:
-    return "numpy" if isinstance(array, np.ndarray) else type(array).__module__.partition(".")[0]
+    if isinstance(array, np.ndarray):
+        return "numpy"
+    name = type(array).__module__.partition(".")[0]
+    return "jax" if name == "jaxlib" else name  # an array is of the one, a tracer of the other
 
 
 def _sizes(traced: Trace, values: dict[str, Any]) -> dict[str, int]:

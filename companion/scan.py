@@ -11,8 +11,6 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-
 from companion.check import Checked, check
 from companion.parameters import Array
 from companion.trace import Cell, trace
@@ -28,6 +26,7 @@ def step(cell: Cell, x: Any, state: State, p: Any) -> State:
     are of one library and one precision. Raises TypeError or ValueError that name the argument,
     what it was and what was expected.
 
+    >>> import numpy as np
     >>> from companion import init, rnn, zero_state
     >>> p = init(rnn, 3, 2, np.random.default_rng(0))
     >>> step(rnn, np.zeros((5, 3)), zero_state(rnn, p, batch_size=5), p).shape
@@ -45,6 +44,7 @@ def scan(cell: Cell, xs: Any, state: State, p: Any) -> tuple[Array, State]:
     :func:`step`. Returns the outputs of all steps, (T, H) or (T, B, H), and the last state.
     Raises as :func:`step` does, and ValueError for an empty or a ragged sequence.
 
+    >>> import numpy as np
     >>> from companion import gru, init, zero_state
     >>> p = init(gru, 3, 2, np.random.default_rng(0))
     >>> outputs, state = scan(gru, np.ones((7, 3)), zero_state(gru, p), p)
@@ -64,6 +64,7 @@ def scan(cell: Cell, xs: Any, state: State, p: Any) -> tuple[Array, State]:
 def zero_state(cell: Cell, p: Any, batch_size: int | None = None) -> State:
     """The state of a cell that has seen nothing: zeros (H,) or (B, H), of p's kind.
 
+    >>> import numpy as np
     >>> from companion import init, lstm
     >>> zero_state(lstm, init(lstm, 1, 2, np.random.default_rng(0)))
     (array([0., 0.]), array([0., 0.]))
@@ -103,14 +104,14 @@ def _columns(p: Any, given: Checked) -> Any:
 
 
 def _stack(arrays: list[Array]) -> Array:
-    if isinstance(arrays[0], np.ndarray):
-        return np.stack(arrays)
+    if hasattr(arrays[0], "__array_namespace__"):  # NumPy and JAX say what they are of
+        return arrays[0].__array_namespace__().stack(arrays)
     import torch
 
     return torch.stack(arrays)
 
 
 def _zeros(like: Array, shape: tuple[int, ...]) -> Array:
-    if isinstance(like, np.ndarray):
-        return np.zeros(shape, like.dtype)
+    if hasattr(like, "__array_namespace__"):
+        return like.__array_namespace__().zeros(shape, dtype=like.dtype)
     return like.new_zeros(shape)
