@@ -2,7 +2,8 @@
 
 Each library is one module, which begins with the table of its layout; what they differ in, the
 order of the gates and the sign of z, stands once, in :mod:`companion.convert.gates`. None of the
-libraries is imported here.
+libraries is imported here. `split_pytorch` alone takes arrays of any kind: with it the layers of
+`companion.nn` run our cells on torch's own weights.
 
 >>> import numpy as np, companion
 >>> p = companion.init(companion.gru_reset_after, 3, 4, np.random.default_rng(0))

@@ -61,16 +61,19 @@ def own_arrays(weights: Mapping[str, Any]) -> dict[str, Array]:
     return arrays
 
 
-def own_parameters(cell: Cell, p: Any) -> dict[str, Array]:
-    """Copies of a cell's parameters by name, if they are all there and fit together."""
+def own_parameters(cell: Cell, argument: str, p: Any) -> dict[str, Array]:
+    """Copies of a cell's parameters by name, if they are all there and fit together.
+
+    argument: what messages call p, such as ps[1].
+    """
     wires = trace(cell).parameters
     missing = [name for name in wires if not hasattr(p, name)]
     if missing:
         raise ValueError(
-            f"p, a {type(p).__name__}, has no {', '.join(missing)}; {name_of(cell)} needs "
+            f"{argument}, a {type(p).__name__}, has no {', '.join(missing)}; {name_of(cell)} needs "
             f"{', '.join(wires)} as attributes (companion.init makes them)"
         )
-    values = own_arrays({f"p.{name}": getattr(p, name) for name in wires})
+    values = own_arrays({f"{argument}.{name}": getattr(p, name) for name in wires})
     sizes = dict(zip("HD", next(iter(values.values())).shape, strict=False))  # a W comes first
     for (name, array), wire in zip(values.items(), wires.values(), strict=True):
         shape = tuple(sizes.get(letter, 0) for letter in wire.shape)

@@ -4,11 +4,13 @@ Every library stacks a cell's gates in one matrix for x, one for h, and one or t
 differ in the order of the gates and, from this book, in what the GRU's update gate does. In our
 letters:
 
-| | lstm, peephole_lstm | gru, gru_reset_after | z | gates are | biases |
-| --- | --- | --- | --- | --- | --- |
-| PyTorch | i f g o | r z n | keeps | rows | two |
-| Keras | i f g o | z r n | keeps | columns | one, two if ``reset_after`` |
-| ONNX | i o f g, peepholes i o f | z r n | keeps | rows | two |
+=======  ========================  ====================  =====  =========  =====================
+library  lstm, peephole_lstm       gru, gru_reset_after  z      gates are  biases
+=======  ========================  ====================  =====  =========  =====================
+PyTorch  i f g o                   r z n                 keeps  rows       two
+Keras    i f g o                   z r n                 keeps  columns    one; reset after, two
+ONNX     i o f g; peepholes i o f  z r n                 keeps  rows       two
+=======  ========================  ====================  =====  =========  =====================
 
 Our z writes: h' = (1−z)⊙h + z⊙n. Since σ(−a) = 1 − σ(a), negating (W_z, U_z, b_z) turns one
 convention into the other. The libraries' own letters are others (g is also called c, n is called
@@ -110,13 +112,14 @@ def split(library: str, cell: Cell, blocks: Blocks) -> Any:
     return kind(**values)
 
 
-def join(library: str, cell: Cell, p: Any) -> Blocks:
+def join(library: str, cell: Cell, p: Any, argument: str = "p") -> Blocks:
     """A library's blocks, as NumPy arrays, from a cell's parameters; `split` undoes it exactly.
 
     Our one bias goes beside W x; beside U h stand zeros, for reset-after's n its b_Un.
+    argument: what messages call p.
     """
     order = order_of(library, cell)
-    values = own_parameters(cell, p)
+    values = own_parameters(cell, argument, p)
     W, U, b_x = (
         np.concatenate([_signed(gate, values[letter + gate]) for gate in order])
         for letter in ("W", "U", "b")

@@ -2,17 +2,20 @@
 
 With G gates, and ``@`` from the right, so that everything is transposed:
 
-| place | name | shape | ours |
-| --- | --- | --- | --- |
-| 0 | ``kernel`` | (D, G·H) | Wᵀ |
-| 1 | ``recurrent_kernel`` | (H, G·H) | Uᵀ |
-| 2 | ``bias`` | (G·H,) | b |
-| 2 | ``bias`` of a GRU with ``reset_after`` | (2, G·H) | b; in n the second row is b_Un |
+=====  ======================================  ========  ==============================
+place  name                                    shape     ours
+=====  ======================================  ========  ==============================
+0      ``kernel``                              (D, G·H)  Wᵀ
+1      ``recurrent_kernel``                    (H, G·H)  Uᵀ
+2      ``bias``                                (G·H,)    b
+2      ``bias`` of a GRU with ``reset_after``  (2, G·H)  b; in n the second row is b_Un
+=====  ======================================  ========  ==============================
 
 Columns are stacked gate by gate: i f g o, for the GRU z r n with a z that keeps. `gru` is Keras'
 GRU with ``reset_after=False``, `gru_reset_after` its default. Activations are Keras' defaults,
-tanh, and sigmoid for the gates. The list of a Bidirectional layer is the forward layer's, then
-the backward layer's. A GRU's list without a bias does not show where it resets; the cell says so.
+tanh, and sigmoid for the gates; `relu_rnn` is SimpleRNN with ``activation="relu"``. The list of a
+Bidirectional layer is the forward layer's, then the backward layer's. A GRU's list without a bias
+does not show where it resets: the cell that is given says so.
 
 From ours to theirs and back is exact. So is theirs to ours and back, except that a GRU with
 ``reset_after`` has a second bias for z and r also: it comes back added to the first, the function
@@ -42,8 +45,8 @@ _RESETS: dict[Cell, str] = {
 def to_keras(cell: Cell, p: Any) -> list[Array]:
     """The list for ``set_weights`` of one Keras layer: kernel, recurrent_kernel, bias.
 
-    cell: rnn, lstm, gru or gru_reset_after; p as `companion.init` gives it. Returns NumPy arrays
-    of p's dtype. Raises ValueError or TypeError that name the argument.
+    cell: rnn, relu_rnn, lstm, gru or gru_reset_after; p as `companion.init` gives it. Returns
+    NumPy arrays of p's dtype. Raises ValueError or TypeError that name the argument.
 
     >>> import companion
     >>> p = companion.init(companion.gru_reset_after, 3, 4, np.random.default_rng(0))
@@ -59,9 +62,9 @@ def to_keras(cell: Cell, p: Any) -> list[Array]:
 def from_keras(cell: Cell, weights: Sequence[Any]) -> Any:
     """The parameters in what ``get_weights`` of one Keras layer returns.
 
-    cell: rnn, lstm, gru or gru_reset_after; weights: kernel, recurrent_kernel and, if there is
-    one, bias, of one real dtype. Returns a named tuple of NumPy arrays that share no memory with
-    weights. Raises ValueError or TypeError that name the array.
+    cell: rnn, relu_rnn, lstm, gru or gru_reset_after; weights: kernel, recurrent_kernel and, if
+    there is one, bias, of one real dtype. Returns a named tuple of NumPy arrays that share no
+    memory with weights. Raises ValueError or TypeError that name the array.
 
     >>> import companion
     >>> p = companion.init(companion.gru, 3, 4, np.random.default_rng(0))

@@ -2,17 +2,20 @@
 
 With G gates, and N = 1 direction, or 2, forward before reverse:
 
-| input | shape | ours |
-| --- | --- | --- |
-| ``W`` | (N, G·H, D) | W |
-| ``R`` | (N, G·H, H) | U |
-| ``B`` | (N, 2·G·H), first the biases beside W x, then those beside U h | b, the sum; see below |
-| ``P`` | (N, 3·H), of an LSTM with peepholes, i o f | v |
+=====  ==============================================  =========================
+input  shape                                           ours
+=====  ==============================================  =========================
+``W``  (N, G·H, D)                                     W
+``R``  (N, G·H, H)                                     U
+``B``  (N, 2·G·H), biases beside W x, then beside U h  b is their sum, but see n
+``P``  (N, 3·H), of an LSTM with peepholes, i o f      v
+=====  ==============================================  =========================
 
 Rows are stacked gate by gate: i o f g (ONNX calls g c), for the GRU z r n (n is h) with a z that
 keeps. The node's attributes are not among the weights: `gru` asks for ``linear_before_reset=0``,
-the default, `gru_reset_after` for ``linear_before_reset=1``, which has two biases in n, ours b_n
-and b_Un. hidden_size and direction must be set, the activations left at their defaults.
+the default, `gru_reset_after` for ``linear_before_reset=1``, where n has two biases, our b_n
+and b_Un. hidden_size and direction must be set. Activations are ONNX's defaults, except that
+`relu_rnn` asks for ``activations=["Relu"]``, once for each direction.
 
 From ours to theirs and back is exact: b goes into the first half of B, zeros into the second.
 From theirs to ours and back the *function* is the same, up to the rounding of one sum, but not B.
@@ -39,10 +42,10 @@ _DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
 def to_onnx(cell: Cell, p: Any, *, direction: str = "forward") -> dict[str, Array]:
     """The inputs W, R, B, and P if there are peepholes, of one ONNX node.
 
-    cell: rnn, lstm, peephole_lstm, gru or gru_reset_after. direction as the node's attribute: for
-    "forward" and "reverse" p is as `companion.init` gives it, for "bidirectional" a pair of such,
-    forward then reverse. Returns NumPy arrays of p's dtype by name. Raises ValueError or
-    TypeError that name the argument.
+    cell: rnn, relu_rnn, lstm, peephole_lstm, gru or gru_reset_after. direction as the node's
+    attribute: for "forward" and "reverse" p is as `companion.init` gives it, for "bidirectional"
+    a pair of such, forward then reverse. Returns NumPy arrays of p's dtype by name. Raises
+    ValueError or TypeError that name the argument.
 
     >>> import companion
     >>> p = companion.init(companion.peephole_lstm, 3, 4, np.random.default_rng(0))
@@ -51,28 +54,34 @@ def to_onnx(cell: Cell, p: Any, *, direction: str = "forward") -> dict[str, Arra
     """
     order_of("ONNX", cell)
     if _expect_direction(direction) == 1:
-        ps = (p,)
+        ps = {"p": p}
     elif isinstance(p, list | tuple) and len(p) == 2 and not hasattr(p, "_fields"):
-        ps = tuple(p)
+        ps = {"p[0]": p[0], "p[1]": p[1]}
     else:
         raise ValueError(
             f"p is {_described(p)}; expected, for direction='bidirectional', a pair of parameter "
             "sets, forward then reverse"
         )
-    named = [_named(join("ONNX", cell, one)) for one in ps]
+    named = [_named(join("ONNX", cell, one, argument)) for argument, one in ps.items()]
     for name, array in named[-1].items():
         shape = named[0][name].shape
         expect_shape(f"the second {name}", array, shape, "the first's")
+        if array.dtype != named[0][name].dtype:
+            raise TypeError(
+                f"the second {name} has dtype {array.dtype}; expected {named[0][name].dtype}, "
+                "as the first has"
+            )
     return {name: np.stack([arrays[name] for arrays in named]) for name in named[0]}
 
 
 def from_onnx(cell: Cell, weights: Mapping[str, Any], *, direction: str = "forward") -> Any:
     """The parameters in the inputs of one ONNX node.
 
-    cell: rnn, lstm, peephole_lstm, gru or gru_reset_after; weights: W and R and, if there are
-    any, B and, for peephole_lstm, P, of one real dtype. direction as the node's attribute; for
-    "bidirectional" a pair comes back, forward then reverse. Returns a named tuple of NumPy arrays
-    that share no memory with weights. Raises ValueError or TypeError that name the input.
+    cell: rnn, relu_rnn, lstm, peephole_lstm, gru or gru_reset_after; weights: W and R and, if
+    there are any, B and, for peephole_lstm, P, of one real dtype. direction as the node's
+    attribute; for "bidirectional" a pair comes back, forward then reverse. Returns a named tuple
+    of NumPy arrays that share no memory with weights. Raises ValueError or TypeError that name
+    the input.
 
     >>> import companion
     >>> p = companion.init(companion.gru, 3, 4, np.random.default_rng(0))

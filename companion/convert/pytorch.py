@@ -2,15 +2,18 @@
 
 For layer k = 0, 1, … and G gates; the keys of the reverse direction end in ``_reverse``:
 
-| key | shape | ours |
-| --- | --- | --- |
-| ``weight_ih_l{k}`` | (G·H, D), above the first layer (G·H, H), bidirectional (G·H, 2·H) | W |
-| ``weight_hh_l{k}`` | (G·H, H) | U |
-| ``bias_ih_l{k}`` | (G·H,) | b |
-| ``bias_hh_l{k}`` | (G·H,) | added to b; in the GRU's n it is b_Un |
+==================  ===============================================  ===========================
+key                 shape                                            ours
+==================  ===============================================  ===========================
+``weight_ih_l{k}``  (G·H, D); above layer 0 (G·H, H), or (G·H, 2·H)  W
+``weight_hh_l{k}``  (G·H, H)                                         U
+``bias_ih_l{k}``    (G·H,)                                           b
+``bias_hh_l{k}``    (G·H,)                                           added to b; in n it is b_Un
+==================  ===============================================  ===========================
 
 Rows are stacked gate by gate: i f g o, for the GRU r z n with a z that keeps. ``torch.nn.GRU``
-resets after the matrix: it is `gru_reset_after`, and `gru` has no place in PyTorch.
+resets after the matrix: it is `gru_reset_after`, and `gru` has no place in PyTorch. `relu_rnn` is
+``torch.nn.RNN`` with ``nonlinearity="relu"``.
 
 PyTorch has two biases where one is enough. Ours goes into ``bias_ih``, with zeros in ``bias_hh``,
 so from ours to theirs and back is exact. From theirs to ours and back the *function* is the same,
@@ -43,9 +46,10 @@ def split_pytorch(
     """One layer's parameters as slices, negations and sums of PyTorch's tensors.
 
     weight_ih (G·H, D), weight_hh (G·H, H), the biases (G·H,), or None, for zeros. They are NumPy
-    arrays, or torch tensors, which are differentiated through. cell: rnn, lstm, gru_reset_after,
-    or gru, which torch.nn has not but which can be run on the same weights, both biases summed.
-    Returns a named tuple like `companion.init`'s. Raises ValueError that names the argument.
+    arrays, or torch tensors, which are differentiated through. cell: rnn, relu_rnn, lstm,
+    gru_reset_after, or gru, which torch.nn has not but which runs on the same weights, both
+    biases summed. Returns a named tuple like `companion.init`'s. Raises ValueError that names the
+    argument.
 
     >>> import numpy as np, companion
     >>> p = split_pytorch(companion.gru, np.ones((6, 3)), np.ones((6, 2)))
@@ -62,23 +66,25 @@ Wn (2, 3), Un (2, 2), bn (2,)
 def to_pytorch(cell: Cell, p: Any) -> dict[str, Array]:
     """The state dict of PyTorch's module with one layer and one direction.
 
-    cell: rnn, lstm or gru_reset_after; p as `companion.init` gives it. Returns NumPy arrays of
-    p's dtype, by key. Raises ValueError or TypeError that name the argument.
+    cell: rnn, relu_rnn, lstm or gru_reset_after; p as `companion.init` gives it. Returns NumPy
+    arrays of p's dtype, by key. Raises ValueError or TypeError that name the argument.
 
     >>> import numpy as np, companion
     >>> p = companion.init(companion.lstm, 3, 4, np.random.default_rng(0))
     >>> {key: array.shape for key, array in to_pytorch(companion.lstm, p).items()}
     {'weight_ih_l0': (16, 3), 'weight_hh_l0': (16, 4), 'bias_ih_l0': (16,), 'bias_hh_l0': (16,)}
     """
-    return to_pytorch_layers(cell, [p])
+    _expect_cell(cell)
+    return _keyed("_l0", join("PyTorch", cell, p))
 
 
 def from_pytorch(cell: Cell, weights: Mapping[str, Any]) -> Any:
     """The parameters in the state dict of PyTorch's module with one layer and one direction.
 
-    cell: rnn, lstm or gru_reset_after; weights: ``weight_ih_l0``, ``weight_hh_l0`` and, both or
-    neither, ``bias_ih_l0``, ``bias_hh_l0``, of one real dtype. Returns a named tuple of NumPy
-    arrays that share no memory with weights. Raises ValueError or TypeError that name the key.
+    cell: rnn, relu_rnn, lstm or gru_reset_after; weights: ``weight_ih_l0``, ``weight_hh_l0`` and,
+    both or neither, ``bias_ih_l0``, ``bias_hh_l0``, of one real dtype. Returns a named tuple of
+    NumPy arrays that share no memory with weights. Raises ValueError or TypeError that name the
+    key.
 
     >>> import numpy as np, companion
     >>> p = companion.init(companion.lstm, 3, 4, np.random.default_rng(0))
@@ -115,9 +121,8 @@ def to_pytorch_layers(
         )
     suffixes = _suffixes(len(ps) // directions, bidirectional)
     weights: dict[str, Array] = {}
-    for suffix, p in zip(suffixes, ps, strict=True):
-        arrays = join("PyTorch", cell, p)[:4]
-        weights |= {name + suffix: array for name, array in zip(_NAMES, arrays, strict=True)}
+    for k, (suffix, p) in enumerate(zip(suffixes, ps, strict=True)):
+        weights |= _keyed(suffix, join("PyTorch", cell, p, f"ps[{k}]"))
     from_pytorch_layers(cell, weights)  # which sees layers that do not fit together
     return weights
 
@@ -154,6 +159,11 @@ def from_pytorch_layers(cell: Cell, weights: Mapping[str, Any]) -> list[Any]:
         )
         for suffix in suffixes
     ]
+
+
+def _keyed(suffix: str, blocks: Blocks) -> dict[str, Array]:
+    arrays = (blocks.W, blocks.U, blocks.b_x, blocks.b_h)
+    return {name + suffix: array for name, array in zip(_NAMES, arrays, strict=True)}
 
 
 def _suffixes(layers: int, bidirectional: bool) -> tuple[str, ...]:
