@@ -1,0 +1,21 @@
+"""Experiments: the long runs behind the chapters, as data, on one machine or a cluster.
+
+An experiment is a name, a grid of points and a function that runs one of them. Each point leaves
+one file. A run may be killed at any moment and goes on where it was:
+
+    python -m companion.experiments run example
+
+Small files, each with one idea: `experiment` is the data, `store` a point's file, `point` what
+happens where a point runs, `lock` that no two runs share a folder, `running` hands the points to
+Dask, `report` the tables, the estimates and the one small file that a chapter reads with `load`.
+Reading needs the standard library only; running needs dask, distributed and tqdm.
+"""
+
+from companion.experiments.experiment import Experiment, grid
+
+# Where each stands; its module, and with it what it needs, is imported when it is asked for.
+EXPERIMENTS = {
+    "example": "companion.experiments.example:EXAMPLE",
+}
+
+__all__ = ["EXPERIMENTS", "Experiment", "grid"]
