@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sympy
 
-from companion import sigma, sigmoid, softplus, tanh
+from companion import relu, sigma, sigmoid, softplus, tanh
 from companion.symbolic import (
     Block,
     diag,
@@ -49,6 +49,11 @@ def proved(factor):
         (tanh(a) - 1, False),
         (softplus(a), True),
         (1 - softplus(a), False),
+        (relu(a), False),  # true, but not known
+        (-relu(a), False),
+        (relu(a) - a, False),  # true, but not known
+        (1 - relu(a), False),
+        (relu(a).diff(a) - 1, False),
         (sympy.exp(a), True),
         (1 - sympy.exp(a), False),
         (sigmoid(a) - sigmoid(b), False),
@@ -72,6 +77,10 @@ OUTSIDE = """
 equal(sympy.Max(h, n) / sympy.Max(h, n), 1)
 equal(sympy.Sum(h, (k, 0, 3)) / sympy.Sum(h, (k, 0, 3)), 1)
 (h**3) ** third
+relu(h) / relu(h)
+relu(h).diff(h) / relu(h).diff(h)
+equal(relu(sympy.Max(h, n)), 0)
+relu(U)
 sympy.Abs(h) / sympy.Abs(h)
 (h * n) ** half
 sympy.tanh(sympy.asinh(h))

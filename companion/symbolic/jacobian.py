@@ -116,7 +116,7 @@ def derivative(expr: Expr, known: dict[Expr, Expr]) -> Expr:
     """The chain rule itself, on operator expressions: 1 is the identity, 0 the zero map.
 
     known: the derivatives of the symbols that depend on what is differentiated by. Raises
-    TypeError for what is not in the ring, such as Max.
+    TypeError for what is not in the ring, such as Max, and for the step, which has a jump.
 
     >>> from companion.symbolic import matrix
     >>> U, r, h = matrix("U"), vector("r"), vector("h")
