@@ -303,6 +303,12 @@ def test_the_last_step_is_looked_at_too():
     assert same(values(model), before)
 
 
+def test_a_buffer_may_hold_an_infinity():
+    model = Stacked((0,))
+    model.register_buffer("mask", torch.tensor([0.0, -torch.inf]))
+    assert train(model, error, adding, steps=2).ended == ("steps",)
+
+
 def test_a_bad_first_step_leaves_the_model():
     model = Stacked((0,))
     before = values(model)

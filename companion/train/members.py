@@ -92,12 +92,9 @@ class Members:
 
     def finish(self, model: torch.nn.Module) -> None:
         """The state that each model is left in: its best, the last one without a validation."""
-        last = snapshot(model)
         finite = np.ones_like(self.alive)
-        for value in last.values():
-            if self._own(value):
-                rows = value.reshape(len(self.alive), -1) if self.models else value.reshape(1, -1)
-                finite &= rows.isfinite().all(1).cpu().numpy()
+        for p in model.parameters():  # a buffer may well hold an infinity, such as a mask
+            finite &= p.detach().reshape(len(self.alive), -1).isfinite().all(1).cpu().numpy()
         self.end(self.alive & ~finite, "non-finite parameters after the last step")
         self.hold(model)
         self._put(model, self.best, self.lowest < np.inf)

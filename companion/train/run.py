@@ -120,7 +120,7 @@ class Run:
             for s in range(max(0, last - 1), last + 1)
         )
         who = "" if history.losses.ndim == 1 else f"all {len(history.ended)} models ended: "
-        validated = self.members is not None and np.isfinite(self.members.lowest).all()
+        validated = self.members is not None and (self.members.lowest < np.inf).all()
         kept = "its best validated state" if validated else "the last state with a finite loss"
         advice = f"a smaller rate{' or clip=1.0' if self.limit is None else ''}"
         return (
