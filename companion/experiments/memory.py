@@ -218,7 +218,8 @@ def survival(model: Model, batch: Batch) -> Any:
     g_k = ∂ℓ/∂s_{T−k}, ℓ the loss at the last step and s all that the cell carries from step to
     step, (h, c) for the LSTM; ‖·‖ is over the units, then the mean over the sequences.
     """
-    zero = torch.zeros(model.readout.models or 1, model.layer.hidden_size, batch.xs.shape[1])
+    models, H, size = model.readout.models or 1, model.layer.hidden_size, batch.xs.shape[1]
+    zero = batch.xs.new_zeros(models, H, size)
     state = (zero,) * len(model.layer.state_names)
     p, nudges, outputs = model.layer.weights("l0"), [], []
     for x in batch.xs.mT:
