@@ -1,0 +1,176 @@
+"""The counts of `companion.costs` against witnesses that know nothing of our trace."""
+
+from collections import Counter
+from functools import partial
+
+import numpy as np
+import pytest
+import sympy
+import torch
+from cells_under_test import CELLS, drawn, name, one, parts
+from torch.autograd.graph import saved_tensors_hooks
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from companion import count, gru, gru_reset_after, lstm, min_lstm, nn, peephole_lstm, rnn, trace
+from companion.costs import backward_multiply_adds, kept, operations, taped, width
+from companion.symbolic import backward
+
+D, H = sympy.symbols("D H")
+SIZES = {"D": 3, "H": 5}
+B = 2
+cells = pytest.mark.parametrize("cell", CELLS, ids=name)
+
+
+def at(polynomial, sizes=SIZES):
+    return int(sympy.sympify(polynomial).subs(sizes))
+
+
+def run(cell, length, *, d_inputs=False):
+    """A layer of the cell, its outputs and its inputs; nothing yet gone back."""
+    torch.manual_seed(0)
+    layer = nn.Recurrent(cell, SIZES["D"], SIZES["H"])
+    xs = tuple(
+        torch.randn(length, B, SIZES["D"], requires_grad=d_inputs) for _ in trace(cell).inputs
+    )
+    return layer, one(xs)
+
+
+class Dispatched(TorchDispatchMode):
+    """How many components torch's own operations worked out, by their names."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = Counter()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        made = function(*args, **(kwargs or {}))
+        if isinstance(made, torch.Tensor):
+            self.found[function.overloadpacket.__name__] += made.numel()
+        return made
+
+
+@cells
+def test_the_operations_are_those_that_torch_carries_out(cell):
+    p, xs, state = drawn(cell, np.random.default_rng(0), 1, SIZES["D"], SIZES["H"])
+    p = p._make(map(torch.tensor, p))
+    x, state = (tuple(map(torch.tensor, map(np.asarray, parts(v)))) for v in (xs, state))
+    with Dispatched() as torchs:
+        cell(*(series[0] for series in x), *state, p)
+    found = torchs.found
+    plain = sum(found[kind] for kind in ("add", "sub", "rsub", "mul", "neg"))
+    functions = sum(found[kind] for kind in ("sigmoid", "tanh", "relu", "logaddexp"))
+    counted = operations(cell)
+    assert plain == at(counted.componentwise)
+    assert functions == at(counted.nonlinear)
+    assert found["mv"] > 0
+
+
+def flops(cell, length, d_inputs):
+    layer, xs = run(cell, length, d_inputs=d_inputs)
+    with FlopCounterMode(display=False) as forward:
+        outputs, _ = layer(xs)
+    with FlopCounterMode(display=False) as back:
+        outputs.sum().backward()
+    return forward.get_total_flops(), back.get_total_flops()
+
+
+@cells
+@pytest.mark.parametrize("d_inputs", [False, True])
+def test_the_multiply_adds_are_those_of_torchs_counter(cell, d_inputs):
+    """One step more, since the first step back needs no gradient of a state that is given."""
+    more, less = flops(cell, 4, d_inputs), flops(cell, 3, d_inputs)
+    forward, back = ((a - b) / B for a, b in zip(more, less, strict=True))
+    assert forward == 2 * at(operations(cell).multiply_adds)
+    assert back == 2 * at(backward_multiply_adds(cell, d_inputs=d_inputs))
+
+
+@cells
+def test_going_back_takes_twice_the_multiply_adds_of_going_forward(cell):
+    forward = operations(cell).multiply_adds
+    assert sympy.expand(backward_multiply_adds(cell) - 2 * forward) == 0
+    without = backward_multiply_adds(cell, d_inputs=False)
+    assert sympy.expand(2 * forward - without).coeff(H, 2) == 0  # only W takes part
+
+
+def test_a_matrix_that_is_used_twice_is_counted_twice():
+    def twice(x, h, p):
+        return p.U @ (p.U @ h) + p.W @ x
+
+    assert sympy.expand(operations(twice).multiply_adds - H * (D + 2 * H)) == 0
+    assert sympy.expand(backward_multiply_adds(twice) - 2 * H * (D + 2 * H)) == 0
+    assert count(twice) == H * (D + H)
+
+
+def saved(module, xs):
+    """How many numbers autograd keeps for the way back, each piece of memory once."""
+    own = {p.untyped_storage().data_ptr() for p in module.parameters()}
+    found = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            found[storage.data_ptr()] = storage  # alive, so that no other gets its address
+        return tensor
+
+    with saved_tensors_hooks(pack, lambda tensor: tensor):
+        module(xs)
+    return sum(storage.nbytes() for storage in found.values()) // 4
+
+
+@pytest.mark.parametrize("cell", [c for c in CELLS if c is not min_lstm], ids=name)
+def test_autograd_keeps_what_a_tape_must(cell):
+    """minLSTM is left out: its softplus compares with zeros, and torch keeps those as well."""
+    more, less = (saved(*run(cell, length)) for length in (6, 5))
+    assert (more - less) / B == at(taped(cell))
+
+
+def test_what_torchs_own_layers_keep_is_another_matter():
+    """Their programs are others: what a count of the equation cannot say, and does not."""
+    xs = [torch.randn(length, B, SIZES["D"]) for length in (6, 5)]
+    for layer, cell, agrees in ((torch.nn.RNN, rnn, True), (torch.nn.GRU, gru_reset_after, False)):
+        module = layer(SIZES["D"], SIZES["H"])
+        more, less = (saved(module, x) for x in xs)
+        assert ((more - less) / B == at(taped(cell))) is agrees
+
+
+@cells
+def test_the_step_back_reads_what_is_kept_and_nothing_less(cell):
+    """Run on the kept values alone it gives the same; without any one of them, nothing."""
+    rng = np.random.default_rng(0)
+    step = backward(cell)
+    p, xs, state = drawn(cell, rng, 1, SIZES["D"], SIZES["H"])
+    given = (*(series[0] for series in parts(xs)), *parts(state))
+    seeds = tuple(rng.normal(size=SIZES["H"]) for _ in parts(state))
+    values = step.values(given, p)
+    expected = step.gradients(values, seeds)
+
+    texts = " ".join(str(line.expr) for line in step.backward)
+    vectors = {k: v for k, v in values.items() if np.ndim(v) == 1 and k not in p._fields}
+    lines = step.forward
+    read = {k for k in vectors if k in Names(texts)}
+    once = dict(zip(lines.outputs, lines.states, strict=True))
+    assert sum(vectors[k].size for k in {once.get(k, k): k for k in read}.values()) == at(
+        kept(cell)
+    )
+
+    alone = {k: v for k, v in values.items() if k in read or k in p._fields}
+    found = step.gradients(alone, seeds)
+    for key, value in expected.items():
+        np.testing.assert_array_equal(found[key], value)
+    for key in read:
+        with pytest.raises(KeyError):
+            step.gradients({k: v for k, v in alone.items() if k != key}, seeds)
+
+
+def Names(text):  # noqa: N802
+    return set(sympy.utilities.iterables.uniq(__import__("re").findall(r"[^\W\d]\w*'?", text)))
+
+
+def test_a_step_back_that_keeps_more_is_noticed():
+    def wasteful(x, h, p):
+        a = p.W @ x + p.U @ h + p.b
+        n = a * a
+        return n * h
+
+    assert kept(wasteful) == D + 3 * H
