@@ -7,15 +7,20 @@ one file. A run may be killed at any moment and goes on where it was:
 
 Small files, each with one idea: `experiment` is the data, `store` a point's file, `point` what
 happens where a point runs, `lock` that no two runs share a folder, `running` hands the points to
-Dask, `report` the tables, the estimates and the one small file that a chapter reads with `load`.
-Reading needs the standard library only; running needs dask, distributed and tqdm.
+Dask and `progress` shows them, `report` says how far it is, `export` makes the one small file that
+a chapter reads with `load`. Reading needs the standard library only; running needs dask,
+distributed and tqdm, and what the experiment needs.
 """
 
 from companion.experiments.experiment import Experiment, grid
+from companion.experiments.export import load
+from companion.experiments.report import select
 
 # Where each stands; its module, and with it what it needs, is imported when it is asked for.
 EXPERIMENTS = {
     "example": "companion.experiments.example:EXAMPLE",
+    "memory": "companion.experiments.memory:MEMORY",
+    "counting": "companion.experiments.counting:COUNTING",
 }
 
-__all__ = ["EXPERIMENTS", "Experiment", "grid"]
+__all__ = ["EXPERIMENTS", "Experiment", "grid", "load", "select"]

@@ -11,13 +11,14 @@ import companion
 from companion.experiments.experiment import Experiment, Settings, grid
 from companion.nudge import nudge
 
-STEPS = 100
+STEPS = 50
 
 
 def run(settings: Settings, scratch: Path) -> dict[str, Any]:
-    """After how many steps less than 1 % is left of a nudge, in a loop with random weights.
+    """Nudge the first input of a loop with random weights, and see how long that lasts.
 
-    lifetime: that many, or None if there is more left to the end. left: the part left at the end.
+    lifetime: the number of steps until less than 1 % is left of it. left: what is left at each of
+    these steps.
 
     >>> run({"cell": "rnn", "size": 8, "seed": 0}, Path())["lifetime"]
     9
@@ -26,8 +27,8 @@ def run(settings: Settings, scratch: Path) -> dict[str, Any]:
     rng = np.random.default_rng(settings["seed"])
     p = companion.init(cell, 1, settings["size"], rng)
     left = nudge(cell, rng.standard_normal((STEPS, 1)), p)
-    alive = int((left >= 0.01).nonzero()[0].max()) + 1
-    return {"lifetime": alive if alive < STEPS else None, "left": float(left[-1])}
+    lifetime = int((left >= 0.01).nonzero()[0].max()) + 1
+    return {"lifetime": lifetime, "left": left[:lifetime].round(3)}
 
 
 EXAMPLE = Experiment(

@@ -116,7 +116,7 @@ def canonical(settings: Settings) -> str:
                 f"settings[{name!r}] is {value!r}; expected what JSON gives back unchanged: a "
                 "finite number, a string, True, False, None, or a list or dict of such"
             )
-    return json.dumps(settings, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return json.dumps(settings, sort_keys=True, separators=(",", ":"))
 
 
 def slug(settings: Settings) -> str:

@@ -1,8 +1,8 @@
 """One file for each point, which is there whole or not at all.
 
-A record is a plain dict: experiment, settings, result or error, versions, seconds, machine. It is
-written beside its place, to the disk, and only then under its name; so a run that is killed at
-any moment leaves no half file. What is read is checked: never is something else taken for it.
+A record is a plain dict: experiment, settings, result or error, versions, seconds, machine. A run
+that is killed at any moment leaves no half file of one. What is read is checked: never is something
+else taken for it. (nan and inf are written as Python's json writes and reads them.)
 """
 
 from __future__ import annotations
@@ -33,11 +33,15 @@ def scratch_of(folder: Path, settings: Settings) -> Path:
 
 def write(folder: Path, record: Record) -> None:
     """Put a record in its place, in one step."""
-    path = path_of(folder, record["settings"])
-    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(record, indent=1) + "\n"
+    replace(path_of(folder, record["settings"]), text.encode())
+
+
+def replace(path: Path, content: bytes) -> None:
+    """Write a file beside its place, to the disk, and only then under its name."""
     partial = path.with_name(path.name + ".part")
-    with open(partial, "w", encoding="utf-8") as file:
-        file.write(text)
+    with open(partial, "wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
