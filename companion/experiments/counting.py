@@ -219,7 +219,7 @@ def _point(task: str, cell: str) -> Settings:
 
 # A point that takes seconds, for the test that trains it again.
 SMALL = {**_point("ab", "lstm"), "trained": 6, "tested": 30, "seeds": 2, "rates": [0.03],
-         "steps": 300}  # fmt: skip
+         "steps": 100}  # fmt: skip
 COUNTING = Experiment(
     name="counting",
     about="Five cells learn aⁿbⁿ, parity and aⁿbⁿcⁿ on short strings and are tested on long ones.",
