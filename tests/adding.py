@@ -54,3 +54,14 @@ def values(model):
 def same(a, b):
     """Whether two such dictionaries are equal bit for bit."""
     return a.keys() == b.keys() and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def scripted(numbers, seen):
+    """A validation that gives these numbers, and keeps the states that it saw."""
+
+    def validate(model):
+        assert not model.training and not torch.is_grad_enabled()
+        seen.append(values(model))
+        return numbers[len(seen) - 1]
+
+    return validate

@@ -1,6 +1,8 @@
 """What must not be proved: each test is a hole that there was, or could be."""
 
 import contextlib
+from dataclasses import replace
+from functools import partial
 
 import mpmath
 import numpy as np
@@ -23,6 +25,7 @@ from companion.symbolic import (
 )
 from companion.theorems.given import Claim
 from companion.theorems.theorem import Counterexample, Theorem
+from companion.theorems.time import EXPLODES
 
 U, V = matrix("U"), matrix("V")
 a, b, h, n = map(vector, "abhn")
@@ -273,3 +276,20 @@ def test_what_is_printed_fits():
     assert all(line.startswith("    ") for line in lines[1:])
     assert len(lines) > 1
     assert not any(line.lstrip()[0] in "=-" or line.endswith("=") for line in lines)
+
+
+def test_a_false_claim_about_numbers_is_open():
+    """Proving by enclosing: below holds, not below and touching do not."""
+    one = mpmath.iv.mpf(1)
+    for left, proved in ((0, True), (1, False), (2, False), (mpmath.iv.mpf([0, 2]), False)):
+        claim = Claim("", left * one, one)
+        theorem = Theorem("", "", {}, lambda _, c=claim: [c], {}, kind="intervals")
+        assert bool(theorem.prove()) == proved
+        assert theorem.prove().status == ("proved" if proved else "open")
+
+
+def test_the_total_derivative_explodes_only_by_way_of_the_candidate():
+    """The control of the theorem without an assumption: with U_g = 0 nothing grows."""
+    assert EXPLODES.prove()
+    tame = replace(EXPLODES, claims=partial(EXPLODES.claims, Ug=0))
+    assert tame.prove().status == "open"

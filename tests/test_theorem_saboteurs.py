@@ -210,6 +210,3 @@ def test_squares_are_not_negative_and_cubes_may_be():
     for power, proved in ((2, True), (3, False)):
         claim = Claim("", 0, h**power, [[h**power]])
         assert bool(Theorem("", "", {}, lambda _, c=claim: [c], {}).prove()) == proved
-
-
-# Witnesses for what the theorems take from each other.

@@ -174,9 +174,6 @@ def test_cases_in_which_an_assumption_is_vacuous(weight, assumption, what):
         assert errors["h"] > 1e-6
 
 
-# Saboteurs: the proof must see them.
-
-
 def test_counterexamples_are_true_in_fifty_digits():
     """The intervals hold the value that plain 50-digit arithmetic gives: A2, by hand."""
     example = MAIN.refute("A2")

@@ -19,7 +19,12 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 PYODIDE = ("numpy==2.0.2", "sympy==1.13.3")
-NEED_EXTRAS = ("companion.draw",)  # the modules that stand on torch or matplotlib
+# The modules that stand on torch, matplotlib or dask.
+NEED_EXTRAS = (
+    "companion.draw", "companion.nn", "companion.train", "companion.experiments.counting",
+    "companion.experiments.memory", "companion.experiments.progress",
+    "companion.experiments.running",
+)  # fmt: skip
 
 DOCTESTS = f"""
 import doctest, importlib, pkgutil, companion

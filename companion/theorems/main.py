@@ -218,6 +218,8 @@ def _ladder(
         Claim("gates read the cell = delayed reset: h'", four["h'"], reset * late),
         Claim("reading-side gate: argument of g", read, p.Ug @ ((o - last) * c)),
         Claim("reading-side gate: c'", five, cell_gated_lstm(x, o * c, c, p)[1]),
+        Claim("reading-side gate: output", five - cell_gated_lstm(x, o * c, c, p)[0],
+              (1 - o) * five),
         Claim("the last rung = GRU", five if given.holds("D1") else four["c'"], gru(x, c, q)),
     ]  # fmt: skip
 
@@ -227,8 +229,9 @@ LADDER = Theorem(
     statement=(
         "Each rung differs from the one before by ((1−i) − f)⊙c, which vanishes if f = 1−i; by "
         "o⊙(c' − tanh c'), if c' = 0; in the arguments of i and o by U(c − h), if h = c; in that "
-        "of g by U_g((o_t − o_{t−1})⊙c_{t−1}), if the gate stands still. The third rung is the GRU "
-        "with delayed reset, the last is the GRU."
+        "of g by U_g((o_t − o_{t−1})⊙c_{t−1}), if the gate stands still, and in what is handed on, "
+        "c_t for o_t⊙c_t, by (1 − o_t)⊙c_t. The third rung is the GRU with delayed reset, the last "
+        "is the GRU."
     ),
     assumptions={"D1": "the output gate acts when the cell is read, not when it is written"},
     claims=_ladder,

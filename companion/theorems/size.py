@@ -26,13 +26,13 @@ def _bound(
     coupled_lstm: Cell = coupled_lstm,
 ) -> list[Claim]:
     f = given.vector("f") if given.symbolic else sigmoid(given.vector("af"))
-    c, B, g = map(given.vector, "cBg")
+    c, B = map(given.vector, "cB")
+    is_value = given.symbolic or not given.holds("S2")
+    g = given.vector("g") if is_value else tanh(given.vector("ag"))
     drawn = isinstance(given, Arrays) and given.rng is not None
     if drawn:
         B = abs(B)
     M = np.maximum(abs(c), B) if drawn else given.vector("M")
-    if given.holds("S2") and not given.symbolic:
-        g = tanh(g)
     i = sigmoid(given.vector("ai"))
     if given.holds("S1"):
         i = given.vector("i") if given.symbolic else B * (1 - f) * i
@@ -91,7 +91,7 @@ BOUND = Theorem(
     assumptions={"S1": "0 ≤ f ≤ 1 and 0 ≤ i ≤ B(1−f)", "S2": "|g| ≤ 1"},
     claims=_bound,
     examples={
-        "S1": {"B": 1, "M": 1, "c": 1, "af": 5, "ai": 5, "g": 5},
+        "S1": {"B": 1, "M": 1, "c": 1, "af": 5, "ai": 5, "ag": 5},
         "S2": {"B": 1, "M": 1, "g": 9},
     },
     lemma=_janet_and_lstm,

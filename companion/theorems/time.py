@@ -127,7 +127,7 @@ CHAIN = Theorem(
 )
 
 
-def _explodes(_: Given) -> list[Claim]:
+def _explodes(_: Given, Ug: int = 9) -> list[Claim]:
     """H = 1: c = h = 0, large U_g: the direct path is σ(b_f) < 1, the total derivative is not."""
 
     def number(k: int) -> Any:
@@ -135,7 +135,7 @@ def _explodes(_: Given) -> list[Claim]:
 
     values = {name: number(0) for name in program(lstm).parameters}
     values = {k: v[:, None] if k[0].isupper() else v for k, v in values.items()}
-    values |= {"Ug": number(9)[:, None], "bi": number(3), "bo": number(3)}
+    values |= {"Ug": number(Ug)[:, None], "bi": number(3), "bo": number(3)}
     p = program(lstm)
     step = named(p, [number(0), number(0), number(0)], set_of(**values))
     J = jacobian(lstm)
