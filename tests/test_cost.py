@@ -1,5 +1,6 @@
 """The counts of `companion.costs` against witnesses that know nothing of our trace."""
 
+import os
 from collections import Counter
 from functools import partial
 
@@ -145,32 +146,114 @@ def test_the_step_back_reads_what_is_kept_and_nothing_less(cell):
     values = step.values(given, p)
     expected = step.gradients(values, seeds)
 
-    texts = " ".join(str(line.expr) for line in step.backward)
-    vectors = {k: v for k, v in values.items() if np.ndim(v) == 1 and k not in p._fields}
-    lines = step.forward
-    read = {k for k in vectors if k in Names(texts)}
-    once = dict(zip(lines.outputs, lines.states, strict=True))
-    assert sum(vectors[k].size for k in {once.get(k, k): k for k in read}.values()) == at(
-        kept(cell)
-    )
+    def fails_without(key):
+        try:
+            step.gradients({k: v for k, v in values.items() if k != key}, seeds)
+        except KeyError:
+            return True
+        return False
+
+    vectors = {k for k, v in values.items() if np.ndim(v) == 1 and k not in p._fields}
+    read = {key for key in vectors if fails_without(key)}
+    once = dict(zip(step.forward.outputs, step.forward.states, strict=True))
+    numbers = sum(values[key].size for key in {once.get(key, key) for key in read})
+    assert numbers == at(kept(cell))
 
     alone = {k: v for k, v in values.items() if k in read or k in p._fields}
     found = step.gradients(alone, seeds)
     for key, value in expected.items():
         np.testing.assert_array_equal(found[key], value)
-    for key in read:
-        with pytest.raises(KeyError):
-            step.gradients({k: v for k, v in alone.items() if k != key}, seeds)
 
 
-def Names(text):  # noqa: N802
-    return set(sympy.utilities.iterables.uniq(__import__("re").findall(r"[^\W\d]\w*'?", text)))
+def test_a_value_more_that_the_step_back_reads_is_counted():
+    def plain(x, h, p):
+        return (p.W @ x + p.b) * h
 
-
-def test_a_step_back_that_keeps_more_is_noticed():
-    def wasteful(x, h, p):
-        a = p.W @ x + p.U @ h + p.b
+    def squared(x, h, p):
+        a = p.W @ x + p.b
         n = a * a
         return n * h
 
-    assert kept(wasteful) == D + 3 * H
+    assert kept(plain) == kept(squared) - H
+
+
+@pytest.mark.parametrize("budget", [40, 1000, 20_000, 3_000_000])
+@pytest.mark.parametrize("cell", [rnn, gru, peephole_lstm], ids=name)
+def test_no_other_width_comes_nearer_to_the_budget(cell, budget):
+    units = width(count(cell), 2, budget)
+    tried = range(max(1, units - 9), units + 10)  # a count only grows
+    miss = {k: abs(at(count(cell), {"D": 2, "H": k}) - budget) for k in tried}
+    assert miss[units] == min(miss.values())
+
+
+def test_of_two_equally_near_widths_the_smaller_is_taken():
+    assert width(2 * H, 1, 5) == 2
+    assert width(2 * H, 1, 1) == width(2 * H, 1, 2) == 1
+
+
+def test_what_is_no_budget_or_no_count_is_refused():
+    with pytest.raises(ValueError, match="budget is 3; expected at least half of 10, one unit's"):
+        width(count(rnn).subs(H, H + 1), 2, 3)
+    for wrong in (D + 1, -H, H - 5):
+        with pytest.raises(ValueError, match="expected a polynomial that grows with H"):
+            width(wrong, 2, 100)
+
+
+def counted_matrices(cell):
+    """The parameters if every matrix has a bias: what PyTorch stores."""
+    shapes = [wire.shape for wire in trace(cell).parameters.values() if len(wire.shape) == 2]
+    return sum(H * ({"D": D, "H": H}[columns] + 1) for _, columns in shapes)
+
+
+@pytest.mark.parametrize(
+    ("cell", "layer"),
+    [(rnn, torch.nn.RNN), (gru, torch.nn.GRU), (gru_reset_after, torch.nn.GRU),
+     (lstm, torch.nn.LSTM)],
+    ids=str,
+)  # fmt: skip
+def test_pytorch_has_a_bias_for_every_matrix(cell, layer):
+    theirs = sum(parameter.numel() for parameter in layer(3, 5).parameters())
+    assert at(counted_matrices(cell)) == theirs
+    without = sum(parameter.numel() for parameter in layer(3, 5, bias=False).parameters())
+    assert at(counted_matrices(cell)) != without
+
+
+def test_keras_counts_6336_where_the_formula_says_6240():
+    os.environ |= {"KERAS_BACKEND": "torch", "KERAS_TORCH_DEVICE": "cpu", "KERAS_HOME": os.devnull}
+    layers = pytest.importorskip("keras").layers
+    expected = {
+        partial(layers.SimpleRNN): count(rnn),
+        partial(layers.LSTM): count(lstm),
+        partial(layers.GRU, reset_after=False): count(gru),
+        partial(layers.GRU): counted_matrices(gru),
+    }
+    for make, polynomial in expected.items():
+        for sizes in ({"D": 32, "H": 32}, SIZES):
+            layer = make(sizes["H"])
+            layer.build((None, None, sizes["D"]))
+            assert layer.count_params() == at(polynomial, sizes)
+    assert at(count(gru), {"D": 32, "H": 32}) == 6240
+    assert at(counted_matrices(gru), {"D": 32, "H": 32}) == 6336
+
+
+# Chung et al. 2014, arXiv:1412.3555, table 1: units and thousands of parameters, speech.
+SPEECH = ((peephole_lstm, 195, "169.1"), (gru, 227, "168.9"), (rnn, 400, "168.4"))
+
+
+def thousands(polynomial, units, inputs=20):
+    return f"{at(polynomial, {'D': inputs, 'H': units}) / 1000:.1f}"
+
+
+def test_chungs_counts_are_of_the_recurrent_layer_with_peepholes_and_one_bias():
+    readout = 20 * (H + 1)
+    for cell, units, printed in SPEECH:
+        assert thousands(count(cell), units) == printed
+        assert thousands(counted_matrices(cell), units) != printed
+        assert thousands(count(cell) + readout, units) != printed
+    assert thousands(count(lstm), 195) != "169.1"  # without peepholes
+
+
+def test_the_readout_makes_the_networks_for_music_unequal():
+    units = {peephole_lstm: 36, gru: 46, rnn: 100}
+    whole = {cell: thousands(count(cell) + 88 * (H + 1), k, inputs=88) for cell, k in units.items()}
+    assert list(whole.values()) == ["21.4", "22.8", "27.8"]
