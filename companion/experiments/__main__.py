@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,8 +36,13 @@ they need no disk in common, but without one checkpoints stay on the machine tha
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Do what the command line asks for; returns 0, or 1 if a point has failed."""
+    """Do what the command line asks for.
+
+    Returns 0, or 1 if a point of the run has failed, or 130 if the run was stopped.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
     given = _parser().parse_args(arguments)
+    given.all = shlex.join(arguments)
     if given.command == "list":
         print("\n".join(EXPERIMENTS))
         return 0
@@ -60,18 +66,20 @@ def _run(experiment: Experiment, folder: Path, given: argparse.Namespace) -> int
         return 0
     from companion.experiments.running import run  # only now: it imports Dask
 
-    again = f"{PROGRAM} {given.command} {given.name}"
-    again += f" --folder {given.folder}" if given.folder else ""
     try:
         records = run(
             experiment, folder, workers=given.workers, scheduler=given.scheduler, retry=retry
         )
     except KeyboardInterrupt:
-        number = counts(read_all(folder, experiment))
-        print(f"stopped; {number['missing']} points missing. Go on with: {again}", file=sys.stderr)
+        missing = counts(read_all(folder, experiment))["missing"]
+        print(f"stopped with {missing} points missing; go on with", file=sys.stderr)
+        print(f"    {PROGRAM} {given.all}", file=sys.stderr)
         return 130
     print(status(experiment, records))
-    return 1 if counts(records)["failed"] else 0
+    if counts(records)["failed"]:
+        print("failed points are run once more by resume in the place of run", file=sys.stderr)
+        return 1
+    return 0
 
 
 def _status(experiment: Experiment, folder: Path, given: argparse.Namespace) -> int:
@@ -85,13 +93,10 @@ def _table(experiment: Experiment, folder: Path, given: argparse.Namespace) -> i
 
 
 def _export(experiment: Experiment, folder: Path, given: argparse.Namespace) -> int:
-    export(
-        given.file,
-        experiment,
-        read_all(folder, experiment),
-        command=f"{PROGRAM} run {given.name}",
-        partial=given.partial,
-    )
+    only = ["--only", *given.only] if given.only else []
+    command = f"{PROGRAM} {shlex.join(['run', given.name, *only])}"
+    records = read_all(folder, experiment)
+    export(given.file, experiment, records, command=command, partial=given.partial)
     return 0
 
 

@@ -1,7 +1,8 @@
 """What happens where a point runs, on a worker: it is run once, and a record comes back.
 
 A worker needs the package and the experiment's module, and no disk in common with the process
-that started the run, which writes the record.
+that started the run, which keeps the record. Where it has one, nothing that was finished is lost,
+whatever is killed: the record waits beside the scratch folder until it is kept.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ import tempfile
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from companion.experiments.experiment import Run, Settings
 from companion.experiments.lock import lock
-from companion.experiments.store import Record, scratch_of
+from companion.experiments.store import Record, path_of, read, scratch_of, write
 
 PACKAGES = ("companion", "numpy", "scipy", "torch", "jax")
 
@@ -36,11 +37,16 @@ def run_point(name: str, run: Run, settings: Settings, folder: str) -> Record:
         torch.set_num_threads(1)
     try:
         with _scratch(Path(folder), settings) as scratch:
+            finished = read(scratch.parent, name, settings)
+            if finished is not None:  # by one that was killed before it could hand it over
+                return finished
             begin = time.perf_counter()
-            outcome = {"result": _plain(run(json.loads(json.dumps(settings)), scratch))}
+            result = _plain(run(json.loads(json.dumps(settings)), scratch))
+            record = record_of(name, settings, {"result": result}, time.perf_counter() - begin)
+            write(scratch.parent, record)
+            return record
     except (Exception, SystemExit) as error:
-        outcome = {"error": error_of(error)}
-    return record_of(name, settings, outcome, time.perf_counter() - begin)
+        return record_of(name, settings, {"error": error_of(error)}, time.perf_counter() - begin)
 
 
 def record_of(name: str, settings: Settings, outcome: dict[str, Any], seconds: float) -> Record:
@@ -85,7 +91,17 @@ def _scratch(folder: Path, settings: Settings) -> Iterator[Path]:
         scratch.mkdir(exist_ok=True)
         yield scratch
         if not shared:
-            shutil.rmtree(scratch)
+            clear(folder, settings)
+
+
+def clear(folder: Path, settings: Settings) -> None:
+    """Remove what a point needed until it was done."""
+    scratch = scratch_of(folder, settings)
+    shutil.rmtree(scratch, ignore_errors=True)
+    path_of(scratch.parent, settings).unlink(missing_ok=True)
+    scratch.with_name(scratch.name + ".lock").unlink(missing_ok=True)
+    with suppress(OSError):
+        scratch.parent.rmdir()  # if it is empty now
 
 
 def _plain(result: Any) -> dict[str, Any]:

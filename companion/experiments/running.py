@@ -1,31 +1,31 @@
 """The points of an experiment handed to the workers of a Dask cluster, and their records kept.
 
-Only this process writes, so the workers need no disk in common with it. No more points are under
-way than there are threads to run them: then a worker that dies takes only the points with it that
-it was really running, and they are run elsewhere.
+Only this process keeps records, so the workers need no disk in common with it. No more points are
+under way than there are threads to run them: so a worker that dies takes with it only what it was
+really running, and that is run elsewhere.
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import shutil
 import signal
 import time
 from collections import deque
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
+from multiprocessing import resource_tracker
 from pathlib import Path
 
 import dask
 from dask.system import CPU_COUNT
-from distributed import CancelledError, Client, Future, LocalCluster, Worker, WorkerPlugin, wait
+from distributed import CancelledError, Client, Future, LocalCluster, wait
 
 from companion.experiments.experiment import Experiment, Settings
 from companion.experiments.lock import BusyError, lock
-from companion.experiments.point import error_of, record_of, run_point
+from companion.experiments.point import clear, error_of, record_of, run_point
 from companion.experiments.progress import Progress
-from companion.experiments.store import Record, read_all, scratch_of, write
+from companion.experiments.store import Record, read_all, write
 
 TIMES_KILLED = 3  # after which a point is recorded as failed: it may itself be what kills
 LOOK = 1.0  # seconds between two looks at how many workers there are
@@ -55,11 +55,12 @@ def run(
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         records = read_all(folder, experiment)
-        todo = deque(
-            settings
-            for settings, record in zip(experiment.points, records, strict=True)
-            if record is None or (retry and "error" in record)
-        )
+        todo: deque[Settings] = deque()
+        for settings, record in zip(experiment.points, records, strict=True):
+            if record is None or (retry and "error" in record):
+                todo.append(settings)
+            elif "error" not in record:
+                clear(folder, settings)  # if a run was killed between the two
         if todo:
             with (
                 closing(Progress(records, len(todo))) as progress,
@@ -68,7 +69,7 @@ def run(
                 for record in _finished(client, experiment, folder, todo, progress):
                     write(folder, record)
                     if "error" not in record:
-                        _clear(scratch_of(folder, record["settings"]))
+                        clear(folder, record["settings"])
         return read_all(folder, experiment)
 
 
@@ -97,11 +98,12 @@ def _finished(
                 except TimeoutError:
                     continue  # the worker died with it; Dask runs the point again
                 del under_way[future]
+                future.release()  # else it is run again if the worker that holds the result dies
                 progress.add(record, max(threads, 1))
                 yield record
     except (CancelledError, OSError) as error:
         raise ConnectionError(
-            f"the scheduler is lost ({error}); what is finished is kept"
+            f"the scheduler is lost ({type(error).__name__}); what is finished is kept"
         ) from error
 
 
@@ -121,36 +123,41 @@ def _fetched(
 def _client(scheduler: str | None, workers: int) -> Iterator[Client]:
     """A client of the cluster at that address, or of one on this machine that ends with it."""
     with ExitStack() as stack:
-        cluster = None
         if scheduler is None:
             os.environ.update(ONE_THREAD)  # what a worker inherits must be there when it starts
             stack.enter_context(
                 dask.config.set({"distributed.scheduler.allowed-failures": TIMES_KILLED - 1})
             )
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                host="127.0.0.1",
-                scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
-                memory_limit=0,
-                silence_logs=logging.CRITICAL,
-            )
+            with _deaf():  # a worker that takes the place of a killed one is deaf too
+                cluster = LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    host="127.0.0.1",
+                    scheduler_kwargs={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
+                    memory_limit=0,
+                    silence_logs=logging.CRITICAL,
+                )
             stack.enter_context(cluster)
             scheduler = cluster.scheduler_address
         try:
             client = stack.enter_context(Client(scheduler, timeout=10))
         except (OSError, ValueError) as error:
             raise ConnectionError(f"scheduler {scheduler} cannot be reached: {error}") from error
-        if cluster is not None:
-            client.register_plugin(_Deaf())
         yield client
 
 
-class _Deaf(WorkerPlugin):
-    """Ctrl-C in a terminal reaches every process; only this one is to act on it."""
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Let threads and processes that are started in here not hear Ctrl-C.
 
-    def setup(self, worker: Worker) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    In a terminal it reaches every process, and only this one is to act on it.
+    """
+    resource_tracker.ensure_running()  # who starts it first hears again afterwards
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -163,11 +170,3 @@ def _alone(folder: Path) -> Iterator[None]:
         raise BusyError(
             f"folder {folder} is in use by a run ({error}); wait for its end, or use another"
         ) from None
-
-
-def _clear(scratch: Path) -> None:
-    """Remove what a point needed until it was done."""
-    shutil.rmtree(scratch, ignore_errors=True)
-    scratch.with_name(scratch.name + ".lock").unlink(missing_ok=True)
-    with suppress(OSError):
-        scratch.parent.rmdir()  # if it is empty now

@@ -47,8 +47,8 @@ def replace(path: Path, content: bytes) -> None:
     partial.replace(path)
 
 
-def read(folder: Path, experiment: Experiment, settings: Settings) -> Record | None:
-    """The record of a point, or None if there is none.
+def read(folder: Path, name: str, settings: Settings) -> Record | None:
+    """The record of a point of the experiment of that name, or None if there is none.
 
     Raises ValueError, with the path, for a file that is not whole or that belongs to another
     point or experiment.
@@ -64,27 +64,25 @@ def read(folder: Path, experiment: Experiment, settings: Settings) -> Record | N
         raise ValueError(
             f"file {path} is not a whole record ({error}); without it the point is run again"
         ) from error
-    _check(path, record, experiment, settings)
+    _check(path, record, name, settings)
     return dict(record)
 
 
 def read_all(folder: Path, experiment: Experiment) -> list[Record | None]:
     """The records of all points in their order, with None for each that has none."""
-    return [read(folder, experiment, settings) for settings in experiment.points]
+    return [read(folder, experiment.name, settings) for settings in experiment.points]
 
 
-def _check(path: Path, record: Any, experiment: Experiment, settings: Settings) -> None:
+def _check(path: Path, record: Any, name: str, settings: Settings) -> None:
     fields = {"experiment", "settings", "versions", "seconds", "machine"}
     kinds = [fields | {"result"}, fields | {"error"}]
     if not isinstance(record, dict) or set(record) not in kinds:
         raise ValueError(f"file {path} is JSON but not a record; without it the point is run again")
-    for name, found, expected in (
-        ("experiment", record["experiment"], experiment.name),
-        ("settings", record["settings"], settings),
-    ):
+    for field, expected in (("experiment", name), ("settings", settings)):
+        found = record[field]
         if not _same(found, expected):
             raise ValueError(
-                f"file {path} has the {name} {found!r}; expected {expected!r}: was it copied or "
+                f"file {path} has the {field} {found!r}; expected {expected!r}: was it copied or "
                 "renamed? In another folder, or without it, the point is run"
             )
 
