@@ -8,7 +8,7 @@ one file. A run may be killed at any moment and goes on where it was:
 Small files, each with one idea: `experiment` is the data, `store` a point's file, `point` what
 happens where a point runs, `lock` that no two runs share a folder, `running` hands the points to
 Dask and `progress` shows them, `report` says how far it is, `export` makes the one small file that
-a chapter reads with `load`. Reading needs the standard library only; running needs dask,
+a chapter reads with `load`. Reading needs only what the package itself needs; running needs dask,
 distributed and tqdm, and what the experiment needs.
 """
 
