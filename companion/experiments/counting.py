@@ -9,7 +9,7 @@ tested. The weights of those are stored, so that a reader can look at their stat
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -23,6 +23,8 @@ from companion.cells import gru, gru_reset_after, lstm, rnn
 from companion.data.languages import counting
 from companion.data.tasks import parity
 from companion.experiments.experiment import Experiment, Settings
+from companion.experiments.report import select
+from companion.experiments.store import Record
 from companion.nn import Readout, Recurrent
 from companion.parameters import parameter_set
 from companion.scan import scan, zero_state
@@ -93,6 +95,15 @@ def horizon(cell: Cell, p: Any, out: Any, task: str, longest: int) -> tuple[int,
     return int(np.append(right, False).argmin()), int(right.sum())
 
 
+def kept(
+    records: Sequence[Record], task: str, cell: str
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The result of a point of the grid, and what became of its networks, of each seed the best."""
+    point = {"task": task, "cell": cell, "trained": TASKS[task][0]}
+    result = select(records, point)[0]["result"]
+    return result, [result["models"][k] for k in result["kept"]]
+
+
 def weights(result: dict[str, Any], cell: str, seed: int) -> tuple[Any, Any]:
     """The stored parameters of one seed, as the cell takes them, and its read-out's W and b."""
     found = {
@@ -151,11 +162,11 @@ def run(settings: Settings, scratch: Path) -> dict[str, Any]:
         reach, right = horizon(cell, p, out, task, settings["tested"])
         found.append({"rate": rate, "seed": seed, "loss": float(losses[k]), "horizon": reach,
                       "right": right, "ended": history.ended[k]})  # fmt: skip
-    kept = [
+    best = [
         min((k for k in range(len(both)) if both[k][1] == seed), key=lambda k: losses[k])
         for seed in seeds
     ]
-    return {"models": found, "seeds": seeds, "kept": kept, "weights": _stored(model, kept)}
+    return {"models": found, "seeds": seeds, "kept": best, "weights": _stored(model, best)}
 
 
 def _batches(task: str, trained: int) -> Callable[[int], Any]:
