@@ -87,7 +87,7 @@ class _Torch(Layered):
 class RNN(_Torch):
     """``torch.nn.RNN``, run by :func:`companion.rnn`: h' = tanh(W x + U h + b), b = b_ih + b_hh.
 
-    nonlinearity: "tanh", or "relu", which runs :func:`companion.relu_rnn`. All else, arguments,
+    nonlinearity: "tanh", or "relu", which runs :func:`companion.variants.relu_rnn`. All else, arguments,
     shapes, state dict and first values, is as in ``torch.nn.RNN``.
     Raises TypeError or ValueError that name the argument.
 
