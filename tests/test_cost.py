@@ -133,6 +133,19 @@ def test_what_torchs_own_layers_keep_is_another_matter():
         module = layer(SIZES["D"], SIZES["H"])
         more, less = (saved(module, x) for x in xs)
         assert ((more - less) / B == at(taped(cell))) is agrees
+        assert (more - less) / B >= at(taped(cell))
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch is without oneDNN")
+def test_torchs_lstm_is_one_routine_that_keeps_more_and_is_not_counted():
+    """On a processor for which torch has oneDNN; without it, a loop of small operations."""
+    module = torch.nn.LSTM(64, 128)
+    more, less = (saved(module, torch.randn(length, B, 64)) for length in (20, 10))
+    tape = at(taped(lstm), {"D": 64, "H": 128})
+    assert (more - less) / 10 / B > 2 * tape
+    with FlopCounterMode(display=False) as counter:
+        module(torch.randn(5, B, 64))
+    assert counter.get_total_flops() == 0
 
 
 @cells

@@ -3,7 +3,7 @@
 It times the import, and a forward pass and a training pass (forward, then the gradients of the
 weights) of the programs in :mod:`tools.contenders`, over time T, batch B, input size D and hidden
 size H, in float32 on one thread; and it takes the highest memory mark by T. It prints ratios and
-says which bounds hold. About four minutes; `--rounds 1` takes one.
+says which bounds hold. It takes about four minutes on an idle machine.
 
     python -m tools.bench --store book/results/cost.json     writes what the chapter on cost shows
 
@@ -67,19 +67,19 @@ def import_seconds() -> float:
     return min(map(float, outputs))
 
 
-def seconds(call: Callable[[], Any], at_least: float = 0.01) -> tuple[float, float]:
-    """Of two calls, or as many as fill some time: the quickest, on the processor; all, by clock.
+def seconds(call: Callable[[], Any], at_least: float = 0.04) -> tuple[float, float]:
+    """The mean time on the processor of as many calls as fill some time, and its share of it.
 
-    The second number is the processor's share: the time on it by that on the clock. Above 1, there
+    Not the quickest call: what a program's other threads have used is told in steps of
+    milliseconds only. The share is the time on the processor by that on the clock. Above 1, there
     is more than one thread; below 1, other programs had their turn.
     """
-    best, calls = math.inf, 0
-    clock, processor = perf_counter(), process_time()
-    while calls < 2 or process_time() - processor < at_least:
-        start = process_time()
+    clock, processor, calls = perf_counter(), process_time(), 0
+    while calls == 0 or process_time() - processor < at_least:
         call()
-        best, calls = min(best, process_time() - start), calls + 1
-    return best, (process_time() - processor) / (perf_counter() - clock)
+        calls += 1
+    used = process_time() - processor
+    return used / calls, used / (perf_counter() - clock)
 
 
 def measure(
@@ -105,8 +105,8 @@ def measure(
         gc.disable()
         try:
             for record, call in zip(records, calls, strict=True):
-                best, share = seconds(call)
-                record["seconds"].append(rounded(best))
+                mean, share = seconds(call)
+                record["seconds"].append(rounded(mean))
                 record["shares"].append(share)
         finally:
             gc.enable()
@@ -234,7 +234,7 @@ def store(found: dict[str, Any], path: Path) -> None:
 def main() -> None:
     """Measure, print, and store if asked to."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--store", type=Path, metavar="FILE")
     given = parser.parse_args()
     torch.set_num_threads(1)
