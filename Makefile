@@ -38,7 +38,7 @@ notebooks: .venv/all ## run notebooks and store their outputs (only some: NB=boo
 	$(BIN)/python -m tools.notebooks run $(NB)
 	$(BIN)/python -m tools.readme
 
-bench: .venv/book ## time the layers beside torch's, a loop by hand and JAX (minutes)
+bench: .venv/all ## time the layers beside torch.nn, a loop by hand and JAX; minutes
 	$(BIN)/python -m tools.bench
 
 help: ## this list

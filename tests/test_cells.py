@@ -127,7 +127,6 @@ def test_one_function_on_every_kind_of_number(cell, input_size, hidden_size, see
         return lambda a: np.vectorize(kind, otypes=[object])(a)
 
     as_floats = np.vectorize(float, otypes=[float])
-    mpmath.iv.dps = 20
     for make, back in [
         (torch.tensor, lambda a: a.numpy()),
         (objects(mpmath.mpf), as_floats),

@@ -198,7 +198,8 @@ def test_fractions_are_exact_on_intervals():
             if part.delta != 0:
                 assert low < true < high
     operators = evaluate(U / 3 + diag(h - h + third), {"h": wide, "U": np.diag(wide)})
-    assert operators[0, 0].a <= 2 * mpmath.mpf(1) / 3 <= operators[0, 0].b
+    with mpmath.workdps(50):
+        assert operators[0, 0].a <= 2 * mpmath.mpf(1) / 3 <= operators[0, 0].b
     assert evaluate(0.5 * h, {"h": wide})[0].delta == 0
 
 
