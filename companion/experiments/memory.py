@@ -260,7 +260,6 @@ SMALL = {**_point("adding", 8, "gru"), "rates": [0.02], "seeds": 2, "updates": 2
 # In the order in which they are run: if time is up, whole spans are missing, not cells.
 SPANS = (
     ("adding", 20), ("copy", 10), ("adding", 40), ("copy", 20), ("copy", 40), ("adding", 80),
-    ("copy", 80),
 )  # fmt: skip
 
 MEMORY = Experiment(
