@@ -87,8 +87,8 @@ class _Torch(Layered):
 class RNN(_Torch):
     """``torch.nn.RNN``, run by :func:`companion.rnn`: h' = tanh(W x + U h + b), b = b_ih + b_hh.
 
-    nonlinearity: "tanh", or "relu", which runs :func:`companion.variants.relu_rnn`. All else, arguments,
-    shapes, state dict and first values, is as in ``torch.nn.RNN``.
+    nonlinearity: "tanh", or "relu", which runs :func:`companion.variants.relu_rnn`. All else is as
+    in ``torch.nn.RNN``: arguments, shapes, state dict and first values.
     Raises TypeError or ValueError that name the argument.
 
     >>> layer, theirs = RNN(3, 4), torch.nn.RNN(3, 4)
