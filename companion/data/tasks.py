@@ -43,7 +43,8 @@ def adding(length: int, batch_size: int, rng: np.random.Generator) -> Task:
     marked step is uniform in the first half, the first ⌊T/2⌋ steps, one in the rest. targets
     (B, 1): X₁ + X₂, the two marked values; it is asked for after the last step.
 
-    Without a memory, predicting 1 is best: its mean squared error is 2·Var X = 2/12 = 1/6.
+    A guess that has seen nothing says 1: its mean squared error is 2·Var X = 2/12 = 1/6. The last
+    step alone, which is marked once in T − ⌊T/2⌋ sequences, lowers that by 1/12 as often.
 
     Source: Le, Jaitly & Hinton (2015); the halves as in Arjovsky, Shah & Bengio (2016). The
     original, Hochreiter & Schmidhuber (1997), draws from [−1, 1] and asks for ½ + (X₁ + X₂)/4;
