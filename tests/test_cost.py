@@ -222,7 +222,7 @@ def counted_matrices(cell):
     ("cell", "layer"),
     [(rnn, torch.nn.RNN), (gru, torch.nn.GRU), (gru_reset_after, torch.nn.GRU),
      (lstm, torch.nn.LSTM)],
-    ids=str,
+    ids=lambda kind: kind.__name__,
 )  # fmt: skip
 def test_pytorch_has_a_bias_for_every_matrix(cell, layer):
     theirs = sum(parameter.numel() for parameter in layer(3, 5).parameters())
