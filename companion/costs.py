@@ -98,6 +98,7 @@ def kept(cell: Cell) -> sympy.Expr:
     step = backward(cell)
     lines = step.forward
     shapes: dict[str, Shape] = dict.fromkeys(lines.inputs, ("D",))
+    shapes |= {name: wire.shape for name, wire in trace(cell).locals.items()}
     once = dict(zip(lines.outputs, lines.states, strict=True))
     forward = {*lines.inputs, *lines.states, *(line.name for line in lines.lines)}
     read = {s.name for line in step.backward for s in line.expr.atoms(VectorSymbol)}

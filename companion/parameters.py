@@ -49,9 +49,10 @@ def init(
 ) -> Any:
     """First values for a cell's parameters, drawn from rng in the order of their first use.
 
-    W, U, b name the initialiser of the matrices that act on the input, (H, D), of those that act
-    on the hidden size, (H, H), and of the vectors, (H,): "uniform" (within ±1/√H, as in PyTorch),
-    "glorot" (within ±√(6/(rows + columns))), "orthogonal" (square: QᵀQ = 1), "zeros".
+    W, U, b name the initialiser of the matrices that act on the input size, such as (H, D), of
+    those that act on the hidden size, such as (H, H), and of the vectors: "uniform" (within ±1/√H,
+    as in PyTorch), "glorot" (within ±√(6/(rows + columns))), "orthogonal" (square: QᵀQ = 1),
+    "zeros".
     forget_bias, if given, is the value of every component of b_f.
     Returns a named tuple of arrays, a tree for torch and for JAX.
     Raises TypeError and ValueError that name the argument.
@@ -70,8 +71,8 @@ Wn (4, 3), Un (4, 4), bn (4,)
         )
     if np.dtype(dtype).kind != "f":
         raise TypeError(f"dtype is {np.dtype(dtype)}; expected a real floating type")
-    named = {("H", "D"): ("W", W), ("H", "H"): ("U", U), ("H",): ("b", b)}
-    for argument, name in named.values():
+    named = {"W": W, "U": U, "b": b}
+    for argument, name in named.items():
         if name not in _INITIALISERS:
             raise ValueError(f"{argument} is {name!r}; expected one of {', '.join(_INITIALISERS)}")
     parameters = trace(cell).parameters
@@ -80,7 +81,8 @@ Wn (4, 3), Un (4, 4), bn (4,)
     values = {}
     for name, wire in parameters.items():
         shape = tuple(sizes[letter] for letter in wire.shape)
-        argument, initialiser = named[wire.shape]
+        argument = "b" if len(shape) == 1 else "W" if wire.shape[1] == "D" else "U"
+        initialiser = named[argument]
         if initialiser in ("glorot", "orthogonal") and len(shape) == 1:
             raise ValueError(f"{argument} is {initialiser!r}; a vector takes uniform or zeros")
         if initialiser == "orthogonal" and shape[0] != shape[1]:
@@ -143,7 +145,8 @@ def parameter_set(cell_name: str, names: tuple[str, ...]) -> type[tuple[Array, .
     >>> parameter_set("rnn", ("W", "U", "b"))(np.ones((1, 2)), np.ones((1, 1)), np.ones(1))
     rnn parameters: W (1, 2), U (1, 1), b (1,)
     """
-    made: Any = _namedtuple(f"{cell_name}_parameters", names)
+    known = cell_name if cell_name.isidentifier() else "cell"  # a lambda has no name
+    made: Any = _namedtuple(f"{known}_parameters", names)
 
     def shapes(self: Any) -> str:
         parts = (

@@ -70,7 +70,9 @@ def zero_state(cell: Cell, p: Any, batch_size: int | None = None) -> State:
     (array([0., 0.]), array([0., 0.]))
     """
     traced = trace(cell)
-    name, row = next((n, w.shape.index("H")) for n, w in traced.parameters.items())
+    name, row = next(
+        (n, w.shape.index("H")) for n, w in traced.parameters.items() if "H" in w.shape
+    )
     like = getattr(p, name)
     shape = tuple(like.shape)[row : row + 1]
     if batch_size is not None:

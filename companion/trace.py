@@ -180,7 +180,16 @@ def _outputs(result: Any, states: tuple[Wire, ...], h: Size) -> tuple[Wire, ...]
             refuse(f"the new {state.name} is {output!r}; expected a vector")
         if not output._vector("a state").equals(h):
             refuse(f"the new {state.name} has shape {show(output.shape)}; expected (H,)")
+        if not _depends(output):
+            refuse(
+                f"the new {state.name} is the same at every step; expected an input or state in it"
+            )
     return outputs
+
+
+def _depends(wire: Wire) -> bool:
+    """Whether an input or a state is in it: else it would have no batch."""
+    return wire.kind in ("input", "state") or any(map(_depends, wire.arguments))
 
 
 def _function(cell: Cell) -> Cell:

@@ -9,6 +9,15 @@ import torch
 import companion as co
 from companion.nn import Readout, Recurrent
 
+
+def update(x, h, p):
+    return co.tanh(p.W @ x + p.U @ h + p.update)
+
+
+def starts(x, h, p):
+    return co.tanh(p.W @ x + p.U @ h + p.h0)
+
+
 gru, lstm, host = (Recurrent(cell, 3, 4) for cell in (co.gru, co.lstm, co.lstm_host))
 first = Recurrent(co.gru, 3, 4, batch_first=True)
 three = Recurrent(co.gru, 3, 4, models=3)
@@ -34,7 +43,6 @@ CALLS = [
     ),
     (lambda: first(xs[..., :2]), ValueError, "expected (T, D) or (B, T, D) with D = 3"),
     (lambda: gru(xs[:0]), ValueError, "xs has shape (0, 5, 3): it is empty"),
-    (lambda: gru(xs[:, :0]), ValueError, "xs has shape (7, 0, 3): it is empty"),
     (lambda: gru((xs,)), TypeError, "xs is a tuple; expected a torch tensor"),
     (lambda: host(xs), ValueError, "xs is a Tensor; expected a tuple of 2 tensors (x, xo)"),
     (lambda: host((xs,)), ValueError, "xs is a tuple of 1; expected a tuple of 2 tensors"),
@@ -114,6 +122,31 @@ CALLS = [
         ValueError,
         "num_layers is 2; expected 1, since lstm_host has 2 inputs",
     ),
+    (
+        lambda: Recurrent(co.gru, 3, 4, models=1.5),
+        ValueError,
+        "models is 1.5; expected None or a pos",
+    ),
+    (
+        lambda: Recurrent(co.gru, 3, 4, learn_state=1),
+        TypeError,
+        "learn_state is 1; expected True or",
+    ),
+    (
+        lambda: Recurrent(update, 3, 4),
+        ValueError,
+        "cell update calls a parameter 'update'; expected",
+    ),
+    (
+        lambda: Recurrent(starts, 3, 4, learn_state=True),
+        ValueError,
+        "cell starts calls a parameter 'h0'",
+    ),
+    (
+        lambda: three(torch.nn.utils.rnn.pack_sequence([xs[:, 0]] * 3)),
+        ValueError,
+        "xs is a PackedSequence; expected a tensor and lengths, with models",
+    ),
     (lambda: Recurrent("gru", 3, 4), TypeError, "cell is a str; expected a function such as gru"),
     (lambda: Readout(4, 2)(xs), ValueError, "h has shape (7, 5, 3); expected (…, 4) = (…, H)"),
     (
@@ -141,5 +174,9 @@ def test_good_input_is_let_through():
     host((xs, xs))
     three(xs)
     three(torch.zeros(7, 3, 5, 3), torch.zeros(1, 3, 5, 4))
+    Recurrent(starts, 3, 4)
+    for lengths in (np.arange(6, 1, -1)[::-1], np.arange(1, 6, dtype=np.uint16), (1, 2, 3, 4, 5)):
+        gru(xs, lengths=lengths)
+    assert gru(xs[:, :0])[0].shape == (7, 0, 4)  # as torch's
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert gru(xs)[0].shape == (7, 5, 4)

@@ -21,6 +21,12 @@ def own_cell(x, h, p):
     return (1 - z) * h + z * n
 
 
+def ingate(x, h, p):
+    """A gate on the input itself: matrices and a vector of the input size."""
+    a = co.sigmoid(p.A @ x + p.B @ h + p.ba)
+    return co.tanh(p.W @ (a * x) + p.U @ h + p.b)
+
+
 def filled(layer, p, name="l0"):
     """The layer with the values of a parameter set."""
     with torch.no_grad():
@@ -34,7 +40,7 @@ def tensors(arrays):
     return found if len(found) > 1 else found[0]
 
 
-@pytest.mark.parametrize("cell", [*CELLS, own_cell], ids=name)
+@pytest.mark.parametrize("cell", [*CELLS, own_cell, ingate], ids=name)
 def test_a_layer_of_any_cell_is_the_scan(cell):
     rng = np.random.default_rng(0)
     p, xs, state = drawn(cell, rng, 6, 3, 4, batch_size=5)
@@ -218,3 +224,20 @@ def test_time_costs_a_gradient_only_once():
     kinds = {type(node).__name__ for node in names}
     assert "UnbindBackward0" in kinds
     assert "SelectBackward0" not in kinds
+
+
+def test_a_cell_without_a_name_is_a_cell():
+    layer = Recurrent(lambda x, h, p: co.tanh(p.W @ x + p.U @ h + p.b), 3, 4, dtype=DOUBLE)
+    same = Recurrent(co.rnn, 3, 4, dtype=DOUBLE)
+    same.load_state_dict(layer.state_dict())
+    xs = torch.randn(5, 2, 3, dtype=DOUBLE)
+    assert torch.equal(layer(xs)[0], same(xs)[0])
+
+
+def test_an_overflow_stays_out_of_the_padding():
+    layer = Recurrent(co.relu_rnn, 1, 1, dtype=DOUBLE)
+    with torch.no_grad():
+        layer.l0.U.fill_(1e200)
+        layer.l0.W.fill_(1e200)
+    outputs, _ = layer(torch.ones(5, 2, 1, dtype=DOUBLE), lengths=[3, 5])
+    assert outputs[4, 1].isinf().all() and outputs[3:, 0].eq(0).all()

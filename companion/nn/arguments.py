@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -64,8 +65,10 @@ def inputs(layer: Layered, xs: Any) -> tuple[Tensor, ...]:
             raise ValueError(
                 f"{name} has shape {tuple(part.shape)}; expected {wanted} with E = {layer.models}"
             )
-        if 0 in part.shape:
-            raise ValueError(f"{name} has shape {tuple(part.shape)}: it is empty")
+        if part.shape[1 if layer.batch_first and part.ndim == 3 else 0] == 0:
+            raise ValueError(
+                f"{name} has shape {tuple(part.shape)}: it is empty; expected at least one step"
+            )
         if part.shape != parts[0].shape:
             raise ValueError(
                 f"{name} has shape {tuple(part.shape)}; expected {tuple(parts[0].shape)}, "
@@ -118,6 +121,8 @@ def mask(lengths: Any, like: Tensor) -> Tensor | None:
     if lengths is None:
         return None
     steps, batch = like.shape[0], like.shape[-2]
+    if isinstance(lengths, np.ndarray):
+        lengths = np.ascontiguousarray(lengths)
     found = torch.as_tensor(lengths, device=like.device)
     wanted = [(batch,)] if like.ndim == 3 else [(batch,), (like.shape[1], batch)]
     if tuple(found.shape) not in wanted:
@@ -127,6 +132,7 @@ def mask(lengths: Any, like: Tensor) -> Tensor | None:
         )
     if found.dtype.is_floating_point or found.dtype == torch.bool:
         raise TypeError(f"lengths has dtype {found.dtype}; expected integers")
+    found = found.to(torch.int64)
     if not bool(((found >= 1) & (found <= steps)).all()):
         raise ValueError(f"lengths is {found.tolist()}; expected numbers from 1 to T = {steps}")
     time = torch.arange(steps, device=like.device).reshape(-1, *(1,) * (like.ndim - 1))

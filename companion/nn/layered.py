@@ -148,6 +148,8 @@ class Layered(torch.nn.Module):
         """The same for sequences that torch has packed; the order of the batch is the user's."""
         if lengths is not None:
             raise ValueError("lengths is given; expected None: a PackedSequence has its own")
+        if self.models is not None:
+            raise ValueError("xs is a PackedSequence; expected a tensor and lengths, with models")
         padded, found = pad_packed_sequence(xs, batch_first=self.batch_first)
         outputs, last = self._padded(padded, state, found)
         batch = 0 if self.batch_first else 1

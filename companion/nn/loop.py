@@ -31,8 +31,15 @@ def loop(
 
     step: the cell, or the same function compiled. Columns are sequences: each of xs is
     (T, …, D, B), each part of the state (…, H, B), a bias in p (…, H, 1); … is nothing, or the
-    number of models. mask (T, B), if given, is true where a sequence has a step: elsewhere its
-    state stays as it is and its output is zero.
+    number of models. mask (T, …, 1, B), if given, is true where a sequence has a step: elsewhere
+    its state stays as it is and its output is zero. Nothing is checked here: the layer has.
+
+    >>> from companion import rnn
+    >>> from companion.parameters import parameter_set
+    >>> p = parameter_set("rnn", ("W", "U", "b"))(*(torch.ones(1, 1) for _ in "WUb"))
+    >>> outputs, last = loop(rnn, (torch.zeros(3, 1, 2),), (torch.zeros(1, 2),), p)
+    >>> outputs.shape, torch.equal(outputs[-1], last[0])
+    (torch.Size([3, 1, 2]), True)
     """
     # Not xs[t]: the gradient of that is a whole sequence for every step, T² in all.
     series = [x.unbind() for x in xs]
@@ -43,6 +50,6 @@ def loop(
         new = new if isinstance(new, tuple) else (new,)
         if mask is not None:
             new = tuple(torch.where(mask[t], n, s) for n, s in zip(new, state, strict=True))
-        outputs[t] = new[0] if mask is None else new[0] * mask[t]
+        outputs[t] = new[0] if mask is None else torch.where(mask[t], new[0], 0)
         state = new
     return torch.stack(outputs), state

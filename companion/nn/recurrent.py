@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from companion.nn import arguments
 from companion.nn.layered import Layered
 from companion.nn.loop import States
 from companion.nn.weights import Rng, generators, stack
@@ -20,11 +21,11 @@ class Recurrent(Layered):
     """Layers of any cell, its parameters found by tracing it: outputs, state = layer(xs).
 
     xs (T, B, D), (T, D), or with batch_first (B, T, D); a tuple of such for a cell with several
-    inputs; or a PackedSequence. state, for each part of the cell's: (L, B, H) or (L, H), where L
-    counts the layers and directions; without it, zeros, or with learn_state a parameter of each
-    pass. lengths (B,): behind the end of a sequence its state stays as it is, and its outputs are
-    zero. Returns the outputs (T, B, H), 2H if bidirectional, and the last state in the form of
-    state. num_layers, dropout, bidirectional: as in ``torch.nn.GRU``.
+    inputs; or, without models, a PackedSequence. state, for each part of the cell's: (L, B, H) or
+    (L, H), where L counts the layers and directions; without it, zeros, or with learn_state a
+    parameter of each pass. lengths (B,): behind the end of a sequence its state stays as it is, and
+    its outputs are zero. Returns the outputs (T, B, H), 2H if bidirectional, and the last state in
+    the form of state. num_layers, dropout, bidirectional: as in ``torch.nn.GRU``.
 
     models=E makes E independent models of one shape that run, and train, at once: weights
     (E, H, D), inputs (T, B, D) for all or (T, E, B, D), outputs (T, E, B, H), states (L, E, B, H).
@@ -65,6 +66,7 @@ class Recurrent(Layered):
         super().__init__(
             cell, input_size, hidden_size, num_layers, batch_first, dropout, bidirectional, models
         )
+        arguments.switches(learn_state=learn_state)
         self.learn_state = learn_state
         traced = trace(cell)
         names = tuple(traced.parameters)
@@ -72,6 +74,12 @@ class Recurrent(Layered):
         self._names: Any = parameter_set(traced.name, names)(*names)
         drawing = generators(rng, models)
         learned = {f"{state}0": np.zeros(hidden_size) for state in self.state_names}
+        for parameter in names:
+            if hasattr(torch.nn.ParameterDict, parameter) or (learn_state and parameter in learned):
+                raise ValueError(
+                    f"cell {traced.name} calls a parameter {parameter!r}; expected another name, "
+                    "since a layer needs that one itself"
+                )
         for layer, _, name in self.passes():
             size = input_size if layer == 0 else hidden_size * (1 + bidirectional)
             drawn = [

@@ -20,7 +20,8 @@ def generators(rng: Rng, models: int | None) -> list[np.random.Generator]:
     >>> len(generators(np.random.default_rng(0), models=3))
     3
     """
-    if models is not None and (isinstance(models, bool) or models < 1):
+    is_count = isinstance(models, int) and not isinstance(models, bool) and models >= 1
+    if models is not None and not is_count:
         raise ValueError(f"models is {models!r}; expected None or a positive integer")
     if rng is None:
         rng = np.random.default_rng(int(torch.randint(2**62, ())))
