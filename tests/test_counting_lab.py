@@ -270,3 +270,28 @@ def test_the_stored_networks_reach_as_far_as_stored(name, task, records):
     assert abs(horizon(CELLS[name], p, out, task, longest)[0] - stored) <= 1
     other, _ = weights(result, name, seed=0)  # not that seed's: the read-out does not fit
     assert horizon(CELLS[name], other, out, task, longest)[0] < 5
+
+
+def test_random_strings_do_not_test_a_long_rest(records):
+    """All GRUs hold the parity for 500 random bits, and none through a long run of zeros."""
+    rest = longest = np.zeros(200)
+    for x in strings("parity", 500).xs[:, :, 0]:
+        rest = np.where(x == 0, rest + 1, 0)
+        longest = np.maximum(longest, rest)
+    assert longest.max() == 17
+
+    quiet = np.array([[1.0]] + 3000 * [[0.0]])
+
+    def held(name):
+        result, models = kept(records, "parity", name)
+        right = []
+        for seed in range(5):
+            p, out = weights(result, name, seed)
+            h, _ = scan(CELLS[name], quiet, zero_state(CELLS[name], p), p)
+            right.append(bool((h @ out.W.T + out.b > 0).all()))
+        return right, [model["horizon"] for model in models]
+
+    for name in ("gru", "gru_reset_after"):
+        assert held(name) == (5 * [False], 5 * [500])
+    assert held("lstm") == ([True, False, False, True, False], 5 * [500])
+    assert held("rnn")[0] == 5 * [True]  # the string alone does not make it fail
