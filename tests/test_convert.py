@@ -5,6 +5,7 @@ That each layout is the library's own is tested against the libraries, a file fo
 
 import subprocess
 import sys
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 import companion as co
 from companion import convert
+from companion.convert import gates
 from companion.convert.gates import ORDERS
 
 sizes = st.integers(1, 6)
@@ -142,14 +144,40 @@ def test_what_a_layer_does_without_is_zero(cell):
     for library, (there, back) in TRIPS.items():
         if (library, cell) not in EXPRESSED:
             continue
-        weights = there(cell, p)
-        if isinstance(weights, dict):
-            bare = {k: a for k, a in weights.items() if "bias" not in k and k not in "BP"}
-        else:
-            bare = weights[:2]
-        q = back(cell, bare)
+        q = back(cell, bare(there(cell, p)))
         for name, ours, theirs in zip(p._fields, p, q, strict=True):
             assert np.array_equal(theirs, ours if name[0].isupper() else np.zeros(4)), name
+
+
+def bare(weights):
+    """Without biases and peepholes."""
+    if isinstance(weights, dict):
+        return {k: a for k, a in weights.items() if "bias" not in k and k not in "BP"}
+    return weights[:2]
+
+
+def apart(q):
+    return not any(np.shares_memory(a, b) for a, b in combinations(q, 2))
+
+
+@pytest.mark.parametrize(("library", "cell"), EXPRESSED)
+def test_no_parameter_is_a_part_of_another(library, cell):
+    there, back = TRIPS[library]
+    weights = there(cell, co.init(cell, 3, 4, np.random.default_rng(0)))
+    assert apart(back(cell, weights)) and apart(back(cell, bare(weights)))
+    q = back(cell, bare(weights))
+    for k, array in enumerate(q):
+        array[...] = k
+    assert all((array == k).all() for k, array in enumerate(q))
+
+
+def test_one_array_of_zeros_for_all_would_be_seen(monkeypatch):
+    zeros = np.zeros(4)
+    monkeypatch.setattr(gates, "_zeros", lambda like, size: zeros)
+    p = co.init(co.gru_reset_after, 3, 4, np.random.default_rng(0))
+    weights = convert.to_pytorch(co.gru_reset_after, p)
+    assert not apart(convert.from_pytorch(co.gru_reset_after, bare(weights)))
+    assert apart(convert.from_pytorch(co.gru_reset_after, weights))
 
 
 def test_none_of_the_libraries_is_imported():

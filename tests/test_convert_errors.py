@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from test_convert import TRIPS
 
 import companion as co
@@ -61,6 +62,25 @@ def without(weights, *keys):
 def test_a_layout_that_is_not_pytorchs(weights, error, message):
     with pytest.raises(error, match=message):
         convert.from_pytorch(co.gru_reset_after, weights)
+
+
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        (torch.zeros(12, requires_grad=True), r"a Tensor .*requires grad.*; expected an array"),
+        (torch.nn.Parameter(torch.zeros(12)), "a Parameter that NumPy cannot read"),
+        (torch.zeros(12, dtype=torch.bfloat16), "a Tensor that NumPy cannot read .*BFloat16"),
+        ([[1.0], [1.0, 2.0]], "a list that NumPy cannot read"),
+    ],
+    ids="gradient parameter bfloat16 ragged".split(),
+)
+def test_an_array_that_numpy_cannot_read_is_named(tensor, message):
+    with pytest.raises(TypeError, match=f"bias_hh_l0 is {message}"):
+        convert.from_pytorch(co.gru_reset_after, {**TORCH, "bias_hh_l0": tensor})
+    with pytest.raises(TypeError, match=f"bias is {message}"):
+        convert.from_keras(co.gru_reset_after, [*KERAS[:2], tensor])
+    with pytest.raises(TypeError, match=f"p.bn is {message}"):
+        convert.to_onnx(co.gru_reset_after, changed(bn=tensor))
 
 
 def test_layers_that_do_not_fit_together():
@@ -171,6 +191,8 @@ def test_a_layout_that_is_not_onnxs(cell, weights, error, message):
 def test_directions_that_are_none():
     with pytest.raises(ValueError, match="direction is 'backward'; expected one of forward, rev"):
         convert.from_onnx(co.gru_reset_after, ONNX, direction="backward")
+    with pytest.raises(ValueError, match=r"direction is \['forward'\]; expected one of forward, r"):
+        convert.to_onnx(co.gru_reset_after, P, direction=["forward"])
     with pytest.raises(ValueError, match=r"p is one gru_reset_after_parameters; expected.* a pair"):
         convert.to_onnx(co.gru_reset_after, P, direction="bidirectional")
     with pytest.raises(ValueError, match=r"p is a tuple of 3; expected.* a pair of parameter sets"):

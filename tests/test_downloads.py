@@ -156,6 +156,9 @@ def test_music_is_read_as_it_was_written(site, monkeypatch):
 
 
 def test_an_unknown_name_lists_the_known_ones():
+    for load in (fetch, music):
+        with pytest.raises(ValueError, match=r"name is \['a'\]; expected one of JSB_Chorales"):
+            load(["a"])
     with pytest.raises(ValueError, match=r"name is 'bach'; expected one of JSB_Chorales.mat, Not"):
         fetch("bach")
     with pytest.raises(ValueError, match=r"name is 'bach'; .* JSB_Chorales, Nottingham, MuseData"):

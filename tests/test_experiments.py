@@ -44,6 +44,7 @@ def failure(n=2):
         ({"n": (1, 2)}, TypeError, r"settings\['n'\] is \(1, 2\); expected what JSON gives back"),
         ({"n": np.arange(2)}, TypeError, r"settings\['n'\] is array"),
         ({"n": np.int64(2)}, TypeError, r"settings\['n'\] is np.int64"),
+        ({"n": np.float64(2)}, TypeError, r"is np.float64\(2.0\); .* number of Python's"),
         ({"n": float("nan")}, TypeError, r"settings\['n'\] is nan"),
         ({"n": float("inf")}, TypeError, r"settings\['n'\] is inf"),
         ({"n": {1: 2}}, TypeError, r"settings\['n'\] is \{1: 2\}"),
@@ -81,6 +82,19 @@ def test_a_grid_has_every_combination_in_order():
         grid(seed=3)
     with pytest.raises(ValueError, match="axis seed is empty"):
         grid(seed=range(0))
+
+
+def test_a_grid_takes_numpys_numbers_and_makes_them_pythons():
+    axes = {"rate": np.logspace(-3, -1, 3), "n": np.arange(2), "on": np.array([True])}
+    points = grid(**axes, word=[np.str_("a"), "b"])
+    assert points == grid(rate=[0.001, 0.01, 0.1], n=[0, 1], on=[True], word=["a", "b"])
+    assert {type(value) for point in points for value in point.values()} == {float, int, bool, str}
+    assert len(Experiment("a", "", points, print).points) == 12
+    for value in (np.datetime64("2020-01-01"), np.float64("nan"), 1j * np.ones(()), np.arange(2)):
+        with pytest.raises(TypeError, match=r"points\[0\] of a: settings\['n'\] is "):
+            Experiment("a", "", grid(n=[value]), print)
+    with pytest.raises(TypeError, match=r"axis n is array\(3\); expected a list"):
+        grid(n=np.array(3))
 
 
 def test_a_file_name_is_readable_and_depends_on_the_settings_only():

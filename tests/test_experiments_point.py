@@ -1,5 +1,6 @@
 """One point of an experiment, run here: its record, its scratch, its errors, its lock."""
 
+import asyncio
 import sys
 import threading
 from pathlib import Path
@@ -48,15 +49,30 @@ def test_what_run_does_to_its_settings_stays_there(tmp_path):
     assert made["settings"] == settings == {"n": [1]}
 
 
+class Stop(BaseException):
+    """Not an Exception, as KeyboardInterrupt and asyncio's CancelledError are none."""
+
+
+def raising(error):
+    def run(settings, scratch):
+        raise error
+
+    return run
+
+
 @pytest.mark.parametrize(
     ("run", "kind", "message"),
     [
+        (raising(Stop("no more")), "Stop", "no more"),
+        (raising(asyncio.CancelledError("off")), "CancelledError", "off"),
+        (raising(KeyboardInterrupt("key")), "KeyboardInterrupt", "key"),
+        (lambda s, f: pytest.fail("not so"), "Failed", "not so"),
         (lambda s, f: 1 / 0, "ZeroDivisionError", "division by zero"),
         (lambda s, f: sys.exit("enough"), "SystemExit", "enough"),
         (lambda s, f: 3, "TypeError", "run returned a int; expected a dict"),
         (lambda s, f: {"a": {1, 2}}, "TypeError", "run returned a set in its dict; expected"),
     ],
-    ids="error exit number set".split(),
+    ids="base cancelled key failed error exit number set".split(),
 )
 def test_an_error_becomes_the_record(tmp_path, run, kind, message):
     made = here(run, tmp_path)

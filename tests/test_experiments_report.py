@@ -9,8 +9,8 @@ import sys
 import pytest
 from test_experiments import SQUARES, failure, record
 
-from companion.experiments import EXPERIMENTS, load, select
-from companion.experiments.__main__ import main
+from companion.experiments import EXPERIMENTS, Experiment, grid, load, select
+from companion.experiments.__main__ import _only, main
 from companion.experiments.experiment import find
 from companion.experiments.export import export
 from companion.experiments.progress import Progress
@@ -135,13 +135,48 @@ def test_only_takes_a_part_of_the_grid(capsys):
     main(["run", "example", "--dry-run", "--only", "cell=gru", "size=8", "seed=0", "seed=2"])
     lines = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
     assert lines == ["missing cell=gru size=8 seed=0", "missing cell=gru size=8 seed=2"]
+    main(["run", "example", "--dry-run", "--only", "cell=gru", "--only", "size=8", "seed=0"])
+    again = [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert again == lines[:1]  # a second --only adds to the first
     for only, message in {
         "gru": "--only gru: expected key=value with one of the keys cell, size, seed",
         "depth=2": "--only depth=2: expected key=value with one of the keys",
-        "cell=mgu": "--only cell=mgu: there is no such point",
+        "cell=mgu": "--only cell=mgu: there is no such point; cell is one of rnn, gru, lstm$",
+        "size=8.0": "--only size=8.0: there is no such point; size is one of 8, 32$",
     }.items():
         with pytest.raises(SystemExit, match=message):
             main(["status", "example", "--only", only])
+
+
+@pytest.mark.parametrize(
+    ("only", "values"),
+    {
+        "rate=1e-5": [1e-5], "rate=1e-05": [1e-5], "rate=0.00001": [1e-5], "rate=0.50": [0.5],
+        "flag=True": [True], "flag=true": [True], "flag=None": [None], "flag=null": [None],
+        "sizes=[1,2]": [[1, 2]], "sizes=[1, 2]": [[1, 2]], "kind={}": [{}], "word=1": ["1"],
+        "flag=1": [], "rate=0.5,": [], "sizes=[2,1]": [], "sizes=1": [], "flag=": [],
+    }.items(),
+)  # fmt: skip
+def test_only_knows_a_value_in_any_spelling_of_it(only, values):
+    axes = {
+        "rate": [1e-5, 0.5], "flag": [True, None, "2"], "sizes": [[1, 2], [3]],
+        "kind": [{}, "x"], "word": ["1", "one"],
+    }  # fmt: skip
+    experiment = Experiment("odd", "", grid(**axes), print)
+    name = only.partition("=")[0]
+    if values:
+        found = _only(experiment, [only])
+        assert [v for v in axes[name] if v in [p[name] for p in found]] == values
+        assert len(found) == len(experiment.points) // len(axes[name])
+    else:
+        with pytest.raises(ValueError, match=f"there is no such point; {name} is one of "):
+            _only(experiment, [only])
+
+
+def test_only_that_no_point_meets_at_once():
+    experiment = Experiment("odd", "", ({"a": 1, "b": 1}, {"a": 2, "b": 2}), print)
+    with pytest.raises(ValueError, match=r"--only a=1 b=2: there is no such point$"):
+        _only(experiment, ["a=1", "b=2"])
 
 
 def test_wrong_commands_are_named(tmp_path, capsys):

@@ -277,6 +277,7 @@ def test_dyck_follows_its_seed():
         (lambda: counting([1], "a#"), ValueError, "letters is 'a#'; expected .* without #"),
         (lambda: counting([1], 3), TypeError, "letters is 3; expected a string"),
         (lambda: a_n_b_n(99, 2, rng()), TypeError, "n_values is 99; expected several whole"),
+        (lambda: a_n_b_n(np.array(3), 2, rng()), TypeError, r"n_values is array\(3\); expected"),
         (lambda: a_n_b_n([0], 2, rng()), ValueError, r"n_values\[0\] is 0; expected .* at least 1"),
         (lambda: a_n_b_n([1], 0, rng()), ValueError, "batch_size is 0; expected .* at least 1"),
         (lambda: a_n_b_n_c_n([1], 2, 0), TypeError, r"rng is 0; expected a numpy\.random\.Gen"),

@@ -208,6 +208,32 @@ def test_training_ends_when_all_have_solved_it(
     assert all(m["solved"] == 50 for m in found["models"])
 
 
+def test_a_run_that_is_killed_goes_on_to_the_same_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At batch 51: the checkpoint, of 50, is past the end of the first two parts, 20 and 40."""
+    monkeypatch.setattr(lab, "EVERY", 10)
+    few = {"hidden_size": 3, "batch_size": 4, "seeds": 1, "rates": [1e-4], "updates": 80}
+    settings, drawn, draw = point("adding", 6, "rnn", **few), [0], lab.draw
+    whole = lab.run(settings, tmp_path / "whole")
+
+    def killed(task: str, span: int, size: int, rng: np.random.Generator) -> lab.Batch:
+        drawn[0] += size == 4
+        if drawn[0] > 51:
+            raise KeyboardInterrupt
+        return draw(task, span, size, rng)
+
+    monkeypatch.setattr(lab, "draw", killed)
+    with pytest.raises(KeyboardInterrupt):
+        lab.run(settings, tmp_path / "cut")
+    drawn[0] = -1000
+    assert lab.run(settings, tmp_path / "cut") == whole
+    assert drawn[0] == -1000 + 30  # it went on from 50 and did not begin anew
+    assert whole["validated"][-1] == 80
+    (tmp_path / "cut" / "memory.pt").unlink()  # without it, it does begin anew
+    assert lab.run(settings, tmp_path / "cut") == whole and drawn[0] == -1000 + 30 + 80
+
+
 def test_the_grid_is_whole_spans_of_all_cells() -> None:
     spans = [(p["task"], p["span"]) for p in lab.MEMORY.points[1:]]
     assert spans == [span for span in lab.SPANS for _ in lab.CELLS]

@@ -220,6 +220,7 @@ def test_a_seed_gives_one_batch_and_a_generator_gives_many(name):
         (lambda: adding(1, 2, rng()), ValueError, "length is 1; expected a whole number, at least"),
         (lambda: adding(9.0, 2, rng()), TypeError, r"length is 9\.0; expected a whole number"),
         (lambda: adding(9, 0, rng()), ValueError, "batch_size is 0; expected .*, at least 1"),
+        (lambda: adding(np.array([9]), 2, rng()), TypeError, r"length is array\(\[9\]\); expected"),
         (lambda: adding(9, True, rng()), TypeError, "batch_size is True; expected a whole number"),
         (lambda: adding(9, 2, 0), TypeError, r"rng is 0; expected a numpy\.random\.Generator"),
         (lambda: adding(9, 2, None), TypeError, r"rng is None; expected a numpy"),

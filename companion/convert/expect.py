@@ -48,7 +48,16 @@ def expect_shape(
 
 def own_arrays(weights: Mapping[str, Any]) -> dict[str, Array]:
     """Copies as NumPy arrays, if they are all of one real floating dtype and not single numbers."""
-    arrays = {name: np.asarray(value).copy() for name, value in weights.items()}
+    arrays = {}
+    for name, value in weights.items():
+        try:
+            arrays[name] = np.asarray(value).copy()
+        except (TypeError, ValueError, RuntimeError) as error:
+            # A torch tensor that requires its gradient, or of a dtype that NumPy has not.
+            kind = type(value).__name__
+            raise TypeError(
+                f"{name} is a {kind} that NumPy cannot read ({error}); expected an array"
+            ) from error
     first, *_ = arrays
     for name, array in arrays.items():
         if array.dtype.kind != "f" or array.dtype != arrays[first].dtype:

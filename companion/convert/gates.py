@@ -92,12 +92,11 @@ def split(library: str, cell: Cell, blocks: Blocks) -> Any:
     without is zero. Two biases become their sum, except in reset-after's n, which keeps both.
     """
     kind, H = _KINDS[cell], blocks.U.shape[1]
-    zeros = _zeros(blocks.U, H)
     values = {}
     for k, gate in enumerate(order_of(library, cell)):
         rows = slice(k * H, (k + 1) * H)
-        b = zeros if blocks.b_x is None else blocks.b_x[rows]
-        inner = zeros if blocks.b_h is None else blocks.b_h[rows]
+        b = _zeros(blocks.U, H) if blocks.b_x is None else blocks.b_x[rows]
+        inner = _zeros(blocks.U, H) if blocks.b_h is None else blocks.b_h[rows]
         if f"bU{gate}" in kind._fields:
             values[f"bU{gate}"] = inner
         else:
@@ -108,7 +107,7 @@ def split(library: str, cell: Cell, blocks: Blocks) -> Any:
     for k, gate in enumerate(PEEPHOLES):
         if f"v{gate}" in kind._fields:
             rows = slice(k * H, (k + 1) * H)
-            values[f"v{gate}"] = zeros if blocks.v is None else blocks.v[rows]
+            values[f"v{gate}"] = _zeros(blocks.U, H) if blocks.v is None else blocks.v[rows]
     return kind(**values)
 
 
@@ -135,6 +134,7 @@ def _signed(gate: str, array: Array) -> Array:
 
 
 def _zeros(like: Array, size: int) -> Array:
+    """New ones at each call: two parameters that were one array would change together."""
     if hasattr(like, "new_zeros"):  # a torch tensor, which has no array namespace
         return like.new_zeros(size)
     return like.__array_namespace__().zeros(size, dtype=like.dtype)

@@ -125,6 +125,6 @@ def _described(p: Any) -> str:
 
 
 def _expect_direction(direction: str) -> int:
-    if direction not in _DIRECTIONS:
+    if not isinstance(direction, str) or direction not in _DIRECTIONS:
         raise ValueError(f"direction is {direction!r}; expected one of {', '.join(_DIRECTIONS)}")
     return _DIRECTIONS[direction]

@@ -104,8 +104,10 @@ def to_pytorch_layers(
 ) -> dict[str, Array]:
     """The state dict of PyTorch's module with any number of layers, in one direction or both.
 
-    ps: one parameter set a layer, from the first, which reads x, upwards; bidirectional, two a
-    layer, forward before reverse. Else as :func:`to_pytorch`.
+    cell: rnn, relu_rnn, lstm or gru_reset_after; ps: one parameter set a layer, from the first,
+    which reads x, upwards; bidirectional, two a layer, forward before reverse. Returns NumPy
+    arrays of ps' dtype, by key. Raises ValueError or TypeError that name the parameter set, such
+    as ps[1], or, where layers do not fit together, the key.
 
     >>> import numpy as np, companion
     >>> ps = [companion.init(companion.rnn, D, 2, np.random.default_rng(0)) for D in (3, 3, 4, 4)]
@@ -130,9 +132,11 @@ def to_pytorch_layers(
 def from_pytorch_layers(cell: Cell, weights: Mapping[str, Any]) -> list[Any]:
     """The parameters in the state dict of PyTorch's module with any number of layers.
 
-    The keys tell the layers and directions. Returns a list of parameter sets, from the first
-    layer upwards; if bidirectional, two a layer, forward before reverse. Else as
-    :func:`from_pytorch`.
+    cell: rnn, relu_rnn, lstm or gru_reset_after; weights: ``weight_ih_l{k}``, ``weight_hh_l{k}``
+    and, all or none, ``bias_ih_l{k}``, ``bias_hh_l{k}``, of one real dtype. The keys tell the
+    layers and directions. Returns a list of parameter sets, from the first layer upwards; if
+    bidirectional, two a layer, forward before reverse: NumPy arrays that share no memory with
+    weights. Raises ValueError or TypeError that name the key.
 
     >>> import torch, companion
     >>> module = torch.nn.GRU(3, 4, num_layers=2, bidirectional=True)

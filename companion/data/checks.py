@@ -19,9 +19,11 @@ def whole(name: str, value: Any, least: int) -> int:
     ValueError: batch_size is 0; expected a whole number, at least 1
     """
     expected = f"expected a whole number, at least {least}"
-    if isinstance(value, bool | np.bool_) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} is {value!r}; {expected}")
-    number = index(value)
+    given: Any = None if isinstance(value, bool | np.bool_) else value
+    try:
+        number = index(given)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}; {expected}") from None
     if number < least:
         raise ValueError(f"{name} is {number}; {expected}")
     return number
@@ -33,7 +35,8 @@ def wholes(name: str, values: Iterable[Any], least: int) -> NDArray[np.int64]:
     >>> wholes("ns", range(1, 4), 1)
     array([1, 2, 3])
     """
-    if isinstance(values, str) or not isinstance(values, Iterable):
+    single = isinstance(values, str) or not isinstance(values, Iterable)
+    if single or getattr(values, "ndim", 1) == 0:  # an array of no dimension has __iter__ too
         raise TypeError(
             f"{name} is {values!r}; expected several whole numbers, such as range(1, 100)"
         )

@@ -22,7 +22,11 @@ CHAR_RNN = "karpathy/char-rnn/6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/data/tiny
 
 
 class Download(NamedTuple):
-    """Where a file lies below `RAW`, its SHA-256, where it comes from, and its licence."""
+    """Where a file lies below `RAW`, its SHA-256, where it comes from, and its licence.
+
+    >>> DOWNLOADS["tinyshakespeare.txt"].source
+    'the works of Shakespeare, as cut by Karpathy (2015)'
+    """
 
     path: str
     sha256: str
@@ -70,6 +74,9 @@ class Music(NamedTuple):
     """Piano rolls in three parts; a piece is (T, 88), True where a key is down.
 
     The keys are those of a piano, from the lowest, MIDI notes 21 … 108.
+
+    >>> [21 + int(key) for key in music("Nottingham").train[0][0].nonzero()[0]]  # doctest: +SKIP
+    [48, 52, 55, 64]
     """
 
     train: tuple[NDArray[np.bool_], ...]
@@ -90,7 +97,7 @@ def fetch(name: str) -> Path:
     ValueError: name is 'bach.mat'; expected one of JSB_Chorales.mat, Nottingham.mat, \
 MuseData.mat, Piano_midi.mat, tinyshakespeare.txt
     """
-    if name not in DOWNLOADS:
+    if not isinstance(name, str) or name not in DOWNLOADS:
         raise ValueError(f"name is {name!r}; expected one of {', '.join(DOWNLOADS)}")
     known = DOWNLOADS[name]
     here = at_hand(name)

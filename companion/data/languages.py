@@ -25,6 +25,10 @@ class NextSymbol(NamedTuple):
     xs (T, B, D): the symbols, one-hot, first # and then the string. targets (T, B, D): 1 for each
     symbol that may follow the prefix read so far, # for the end, else 0. mask (T, B): 1 inside a
     string, 0 in the padding. lengths (B,): the symbols of each string, with #.
+
+    >>> batch = counting([1, 2])
+    >>> batch.xs.shape, batch.lengths, batch.mask.sum(axis=0)
+    ((5, 2, 3), array([3, 5]), array([3., 5.]))
     """
 
     xs: Floats
@@ -45,6 +49,10 @@ class Members(NamedTuple):
     xs (T, B, D): the symbols, one-hot, first # and then the string. targets (B, 1): 1 for a
     member, else 0; asked for after the last symbol, at step lengths − 1 counted from 0.
     lengths (B,): the symbols of each string, with #.
+
+    >>> batch = membership(range(1, 9), 4, np.random.default_rng(0))
+    >>> batch.xs.shape, batch.targets.shape, batch.lengths
+    ((17, 4, 3), (4, 1), array([17, 17, 14,  8]))
     """
 
     xs: Floats
@@ -58,6 +66,8 @@ def a_n_b_n(n_values: Iterable[int], batch_size: int, rng: np.random.Generator) 
     Without a memory, BCE summed over the symbols and averaged over the steps inside the strings
     is 2·m·H(1/m)/(2m + 1), with m the mean of n_values and H(q) = −q ln q − (1−q) ln(1−q).
 
+    Raises TypeError or ValueError that name the argument.
+
     >>> batch = a_n_b_n(range(1, 100), 32, np.random.default_rng(0))
     >>> batch.xs.shape, batch.lengths[:4]
     ((195, 32, 3), array([171, 129, 103,  55]))
@@ -70,6 +80,8 @@ def a_n_b_n_c_n(n_values: Iterable[int], batch_size: int, rng: np.random.Generat
 
     Without a memory, BCE summed over the symbols and averaged over the steps inside the strings
     is 4·m·H(1/m)/(3m + 1), with m the mean of n_values and H(q) = −q ln q − (1−q) ln(1−q).
+
+    Raises TypeError or ValueError that name the argument.
 
     >>> a_n_b_n_c_n(range(1, 50), 32, np.random.default_rng(0)).xs.shape
     (145, 32, 4)
@@ -89,6 +101,8 @@ def counting(ns: Iterable[int], letters: str = "ab") -> NextSymbol:
     on: of these the share 1/m is the n-th, m the mean of n. There two symbols each cost the
     entropy H(1/m); BCE summed over the symbols, averaged over the steps inside the strings:
     2(k − 1)·m·H(1/m)/(km + 1). It gets no string with n > 1 right.
+
+    Raises TypeError or ValueError that name the argument.
 
     Source: Gers & Schmidhuber (2001), with one column for their signs of start and end.
 
@@ -125,6 +139,8 @@ def membership(
 
     The columns are the letters and then #. The last symbol alone says nothing: guessing 1/2 is
     best without a memory, and costs the binary cross-entropy ln 2.
+
+    Raises TypeError or ValueError that name the argument.
 
     Source: the task of Weiss, Goldberg & Yahav (2018); the choice of the other strings is ours.
 
@@ -163,6 +179,8 @@ def dyck(length: int, batch_size: int, rng: np.random.Generator, kinds: int = 1)
     The best guess from the last symbol alone errs only after closing brackets: of these the share
     q = 3/(m + 2) leaves none open. BCE summed over the symbols, averaged over the steps:
     m·(H(q) + kinds·H((1 − q)/kinds))/(2m + 1), H(q) = −q ln q − (1−q) ln(1−q).
+
+    Raises TypeError or ValueError that name the argument.
 
     Source: the language, Chomsky & Schützenberger (1963); the draw, Arnold & Sleep (1980).
 

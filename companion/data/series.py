@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 
 
 class Series(NamedTuple):
-    """A multivariate time series: times (T,), values (T, D), the D names of its columns."""
+    """A multivariate time series: times (T,), values (T, D), the D names of its columns.
+
+    >>> series = departures()
+    >>> series.times.shape, series.values.shape, series.names
+    ((8755,), (8755, 3), ('EWR', 'JFK', 'LGA'))
+    """
 
     times: NDArray[Any]
     values: NDArray[np.float64]

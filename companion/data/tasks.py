@@ -23,14 +23,24 @@ Integers = NDArray[np.int64]
 
 
 class Task(NamedTuple):
-    """A batch: inputs xs (T, B, D) and real or binary targets, of a read-out's shape."""
+    """A batch: inputs xs (T, B, D) and real or binary targets, of a read-out's shape.
+
+    >>> batch = parity(6, 4, np.random.default_rng(0))
+    >>> batch.xs.shape, batch.targets.shape
+    ((6, 4, 1), (6, 4, 1))
+    """
 
     xs: Floats
     targets: Floats
 
 
 class Classes(NamedTuple):
-    """A batch: inputs xs (T, B, D) and targets that are classes, whole numbers from 0."""
+    """A batch: inputs xs (T, B, D) and targets that are classes, whole numbers from 0.
+
+    >>> batch = temporal_order(20, 4, np.random.default_rng(0))
+    >>> batch.xs.shape, batch.targets
+    ((20, 4, 8), array([2, 2, 3, 1]))
+    """
 
     xs: Floats
     targets: Integers
@@ -45,6 +55,8 @@ def adding(length: int, batch_size: int, rng: np.random.Generator) -> Task:
 
     A guess that has seen nothing says 1: its mean squared error is 2·Var X = 2/12 = 1/6. The last
     step alone, which is marked once in T − ⌊T/2⌋ sequences, lowers that by 1/12 as often.
+
+    Raises TypeError or ValueError that name the argument.
 
     Source: Le, Jaitly & Hinton (2015); the halves as in Arjovsky, Shah & Bengio (2016). The
     original, Hochreiter & Schmidhuber (1997), draws from [−1, 1] and asks for ½ + (X₁ + X₂)/4;
@@ -80,6 +92,8 @@ def copy_memory(
     Without a memory the blanks are known and the symbols are not: cross-entropy, averaged over
     all T steps, length·ln(symbols)/(lag + 2·length); with the defaults 10·ln 8/(lag + 20).
 
+    Raises TypeError or ValueError that name the argument.
+
     Source: Arjovsky, Shah & Bengio (2016), after Hochreiter & Schmidhuber (1997).
 
     >>> xs, targets = copy_memory(3, 1, np.random.default_rng(0), symbols=2, length=2)
@@ -107,6 +121,8 @@ def temporal_order(length: int, batch_size: int, rng: np.random.Generator) -> Cl
     0 for X X, 1 for X Y, 2 for Y X, 3 for Y Y; asked for after the last step, at B.
 
     Without a memory each class has the chance 1/4: cross-entropy ln 4, accuracy 1/4.
+
+    Raises TypeError or ValueError that name the argument.
 
     Source: Hochreiter & Schmidhuber (1997), task 6a. Kept: the eight symbols, the four classes
     (theirs are called Q R S U), and with T = 100 their ranges of t₁ and t₂, 10 … 20 and 50 … 60.
@@ -140,6 +156,8 @@ def parity(length: int, batch_size: int, rng: np.random.Generator) -> Task:
 
     Without a memory only the first step is known: the binary cross-entropy, averaged over all
     T steps, is (T − 1)/T·ln 2; at each later step it is ln 2, and the accuracy is 1/2.
+
+    Raises TypeError or ValueError that name the argument.
 
     Source: Minsky & Papert (1969); for recurrent networks, Hochreiter & Schmidhuber (1996), who
     show that guessing weights solves it sooner than the training methods of that time.

@@ -15,7 +15,7 @@ from companion.experiments import EXPERIMENTS
 from companion.experiments.experiment import Experiment, find
 from companion.experiments.export import export
 from companion.experiments.report import counts, status, table, words
-from companion.experiments.store import path_of, read_all
+from companion.experiments.store import path_of, read_all, same
 
 PROGRAM = "python -m companion.experiments"
 ABOUT = """\
@@ -105,27 +105,48 @@ _COMMANDS = {"run": _run, "resume": _run, "status": _status, "table": _table, "e
 
 def _only(experiment: Experiment, conditions: Sequence[str]) -> tuple[dict[str, Any], ...]:
     """The points that meet every key=value; two values of one key are alternatives."""
-    wanted: dict[str, set[str]] = {}
+    known: dict[str, list[Any]] = {}
+    for point in experiment.points:
+        for name, value in point.items():
+            known.setdefault(name, []).append(value)
+    wanted: dict[str, list[str]] = {}
     for condition in conditions:
         name, equals, text = condition.partition("=")
-        known = dict.fromkeys(name for point in experiment.points for name in point)
         if not equals or name not in known:
             raise ValueError(
                 f"--only {condition}: expected key=value with one of the keys {', '.join(known)}"
             )
-        wanted.setdefault(name, set()).add(text)
+        if not any(_means(text, value) for value in known[name]):
+            raise ValueError(
+                f"--only {condition}: there is no such point; {name} is one of "
+                f"{', '.join(dict.fromkeys(map(str, known[name])))}"
+            )
+        wanted.setdefault(name, []).append(text)
     points = tuple(
         point
         for point in experiment.points
-        if all(name in point and _text(point[name]) in texts for name, texts in wanted.items())
+        if all(
+            name in point and any(_means(text, point[name]) for text in texts)
+            for name, texts in wanted.items()
+        )
     )
     if not points:
         raise ValueError(f"--only {' '.join(conditions)}: there is no such point")
     return points
 
 
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+def _means(text: str, value: Any) -> bool:
+    """Whether the text is the value as a list of points shows it, or as JSON in any spelling.
+
+    >>> _means("1e-5", 0.00001), _means("[1,2]", [1, 2]), _means("True", True), _means("1", 1.0)
+    (True, True, True, False)
+    """
+    if text == str(value):
+        return True
+    try:
+        return same(json.loads(text), value)
+    except ValueError:
+        return False
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -144,8 +165,9 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("--partial", action="store_true", help="only what is done")
         command.add_argument("--folder", type=Path, help="default: results/NAME")
         command.add_argument(
-            "--only", nargs="+", default=[], metavar="KEY=VALUE", help="a part of the grid"
-        )
+            "--only", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+            help="a part of the grid",
+        )  # fmt: skip
         if name in ("run", "resume"):
             command.add_argument("--workers", type=int, help="default: one for each processor")
             command.add_argument("--scheduler", metavar="ADDRESS", help="of a Dask cluster")

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 Settings = dict[str, Any]
 Run = Callable[[Settings, Path], dict[str, Any]]
 
@@ -30,6 +32,8 @@ class Experiment:
     lists). It is a function of a module, so that other processes find it, and depends on nothing
     but the settings. scratch is a folder of this point's own for checkpoints: it outlives a kill
     and is removed when the point is done.
+
+    Raises TypeError or ValueError that name the field, of points the index of the point too.
 
     >>> def run(settings, scratch):
     ...     return {"area": settings["width"] * settings["height"]}
@@ -72,6 +76,7 @@ class Experiment:
 def grid(**axes: Iterable[Any]) -> tuple[Settings, ...]:
     """Every combination of the values, as dicts; the last axis changes fastest.
 
+    NumPy's numbers become Python's, as JSON has them: an axis may be np.logspace(-4, -1, 7).
     Raises TypeError for an axis that is one value or a string, ValueError for an empty one.
 
     >>> for point in grid(cell=["gru", "lstm"], seed=range(2)):
@@ -83,9 +88,10 @@ def grid(**axes: Iterable[Any]) -> tuple[Settings, ...]:
     """
     values: list[list[Any]] = []
     for name, axis in axes.items():
-        if isinstance(axis, str | Mapping) or not isinstance(axis, Iterable):
+        single = isinstance(axis, str | Mapping) or not isinstance(axis, Iterable)
+        if single or getattr(axis, "ndim", 1) == 0:  # an array of no dimension has __iter__ too
             raise TypeError(f"axis {name} is {axis!r}; expected a list of values")
-        values.append(list(axis))
+        values.append([v.item() if isinstance(v, np.generic) else v for v in axis])
         if not values[-1]:
             raise ValueError(f"axis {name} is empty; expected at least one value")
     return tuple(dict(zip(axes, point, strict=True)) for point in itertools.product(*values))
@@ -114,7 +120,7 @@ def canonical(settings: Settings) -> str:
         if unchanged is not True:
             raise TypeError(
                 f"settings[{name!r}] is {value!r}; expected what JSON gives back unchanged: a "
-                "finite number, a string, True, False, None, or a list or dict of such"
+                "finite number of Python's, a string, True, False, None, or a list or dict of such"
             )
     return json.dumps(settings, sort_keys=True, separators=(",", ":"))
 

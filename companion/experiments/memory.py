@@ -21,7 +21,7 @@ from companion.cells import gru, lstm, rnn
 from companion.data.tasks import adding, copy_memory
 from companion.experiments.experiment import Experiment
 from companion.nn import Readout, Recurrent
-from companion.train import History, NonFiniteError, train
+from companion.train import History, NonFiniteError, checkpoint, train
 from companion.variants import relu_rnn
 
 SYMBOLS, COPIED = 4, 2  # a small copy task: two symbols out of four, not ten out of eight
@@ -195,15 +195,18 @@ def _trained(
     validate: Callable[[Any], Tensor],
     rates: list[float],
     updates: int,
-    checkpoint: Path,
+    path: Path,
 ) -> History:
     """Train, in parts that go on from one another, until all have solved it or the updates end."""
-    for until in range(2 * EVERY, updates + 1, 2 * EVERY):
+    part = 2 * EVERY
+    done = checkpoint.load(path)["done"] if path.exists() else 0
+    # A run that was killed goes on with the part that it was in: those before have their end.
+    for until in range(max(part, -(-done // part) * part), updates + 1, part):
         try:
             history = train(
                 model, lambda model, batch: model(batch).mean(1), batches, steps=until,
                 rate=rates, clip=1.0, validate=validate, every=EVERY,
-                checkpoint=checkpoint, progress=False,
+                checkpoint=path, progress=False,
             )  # fmt: skip
         except NonFiniteError as error:
             return error.history

@@ -45,7 +45,7 @@ def run_point(name: str, run: Run, settings: Settings, folder: str) -> Record:
             record = record_of(name, settings, {"result": result}, time.perf_counter() - begin)
             write(scratch.parent, record)
             return record
-    except (Exception, SystemExit) as error:
+    except BaseException as error:  # a Ctrl-C never comes here: a worker's points are in threads
         return record_of(name, settings, {"error": error_of(error)}, time.perf_counter() - begin)
 
 

@@ -12,7 +12,9 @@ Records = Sequence[Record | None]
 
 
 def select(records: Sequence[Record], settings: Settings) -> list[Record]:
-    """The records whose settings have these values, in their order.
+    """The records whose settings have these values, in their order; an empty list if none has.
+
+    Raises ValueError for a name that is in the settings of no record.
 
     >>> records = [{"settings": {"cell": "gru", "seed": s}, "result": {}} for s in range(3)]
     >>> select(records, {"cell": "gru", "seed": 2})

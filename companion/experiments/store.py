@@ -80,13 +80,13 @@ def _check(path: Path, record: Any, name: str, settings: Settings) -> None:
         raise ValueError(f"file {path} is JSON but not a record; without it the point is run again")
     for field, expected in (("experiment", name), ("settings", settings)):
         found = record[field]
-        if not _same(found, expected):
+        if not same(found, expected):
             raise ValueError(
                 f"file {path} has the {field} {found!r}; expected {expected!r}: was it copied or "
                 "renamed? In another folder, or without it, the point is run"
             )
 
 
-def _same(found: Any, expected: Any) -> bool:
+def same(found: Any, expected: Any) -> bool:
     """Equal as JSON, where 1, 1.0 and True are three values."""
     return json.dumps(found, sort_keys=True) == json.dumps(expected, sort_keys=True)
