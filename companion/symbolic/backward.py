@@ -215,6 +215,8 @@ def _name_of_product(product: Expr, taken: set[str]) -> str:
     matrix, v = product.args
     name = matrix.args[0].name if isinstance(matrix, Transpose) else matrix.name
     made = f"{name}_{v.name}" if v.is_Symbol else f"{name}_{len(taken)}"
+    while made in taken:  # a local U_h beside U @ h
+        made += "_"
     taken.add(made)
     return str(made)
 

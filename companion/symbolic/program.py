@@ -9,7 +9,7 @@ lines from the trace (:func:`program`); a test asserts that both are the same.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -17,7 +17,7 @@ from companion.ops import relu, sigmoid, softplus, tanh
 from companion.parameters import parameter_set
 from companion.symbolic.operators import Operator, matrix
 from companion.symbolic.ring import Expr, vector
-from companion.trace import Cell, trace
+from companion.trace import Cell, Trace, trace
 from companion.wire import Wire, text_of
 
 
@@ -52,15 +52,17 @@ class Program:
 def parameters(cell: Cell) -> Any:
     """The parameters of a cell as symbols: matrices where it has a capital letter, else vectors.
 
-    Raises what :func:`companion.trace` raises, if the cell's shapes are wrong for any size.
+    Raises what :func:`companion.trace` raises, if the cell's shapes are wrong for any size, and
+    ValueError for a parameter with the name of an argument, such as p.h: both would be one symbol.
 
     >>> from companion import rnn
     >>> parameters(rnn)
     rnn parameters: W W, U U, b b
     """
-    names = trace(cell).parameters
+    traced = _traced(cell)
+    names = traced.parameters
     values: Iterator[Any] = (matrix(name) if name[0].isupper() else vector(name) for name in names)
-    return parameter_set(trace(cell).name, tuple(names))(*values)
+    return parameter_set(traced.name, tuple(names))(*values)
 
 
 def run(cell: Cell) -> Any:
@@ -86,14 +88,16 @@ def program(cell: Cell) -> Program:
     n = tanh(Wn @ x + Un @ (r * h) + bn)
     h' = (1 - z) * h + z * n
     """
-    traced = trace(cell)
+    traced = _traced(cell)
     known: dict[int, Any] = {w.order: vector(w.name) for w in (*traced.inputs, *traced.states)}
     for name, wire in traced.parameters.items():
         known[wire.order] = matrix(name) if len(wire.shape) == 2 else vector(name)
     ends = {w.order: f"{s.name}'" for s, w in zip(traced.states, traced.outputs, strict=True)}
     taken = {wire.name for wire in (*traced.inputs, *traced.states)} | set(traced.parameters)
+    shown: dict[int, Wire] = {}  # the wires with the names that they have here, for the text
     lines = []
     for wire in traced:
+        shown[wire.order] = replace(wire, arguments=tuple(shown[a.order] for a in wire.arguments))
         if wire.order in known:
             continue
         known[wire.order] = _value(wire, [known[a.order] for a in wire.arguments])
@@ -102,7 +106,8 @@ def program(cell: Cell) -> Program:
             while name in taken:  # a local b beside p.b
                 name += "_"
             taken.add(name)
-            lines.append(Line(name, known[wire.order], text_of(wire, whole=True)))
+            lines.append(Line(name, known[wire.order], text_of(shown[wire.order], whole=True)))
+            shown[wire.order].name = name if wire.name else ""
             known[wire.order] = vector(name)
     return Program(
         traced.name,
@@ -112,6 +117,18 @@ def program(cell: Cell) -> Program:
         tuple(lines),
         tuple(str(known[wire.order]) for wire in traced.outputs),
     )
+
+
+def _traced(cell: Cell) -> Trace:
+    """The trace of a cell whose arguments and parameters have names of their own."""
+    traced = trace(cell)
+    for wire in (*traced.inputs, *traced.states):
+        if wire.name in traced.parameters:
+            raise ValueError(
+                f"cell {traced.name}: p.{wire.name} has the name of the argument {wire.name}; "
+                "expected another, since in symbols both would be one"
+            )
+    return traced
 
 
 def _value(wire: Wire, values: list[Any]) -> Any:
