@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from adding import Stacked, adding, error, same, scripted, values
+from adding import Stacked, adding, error, errors, same, scripted, values
 
 from companion.train import clip, train
 
@@ -127,6 +127,15 @@ def test_clip_at_the_edges():
     assert three[1][0] == 0.8 and not three[1][1].isfinite()  # a bad model spoils no other
     shared = [torch.tensor([[3.0], [1.0]]), torch.tensor([4.0, torch.inf])]
     assert not clip(shared, 1.0).isfinite()
+    for stacked in (False, True):  # an array without elements has no largest one
+        some = [torch.zeros(2, 0), torch.tensor([[3.0, 4.0], [0.0, 0.0]])]
+        assert clip(some, 1.0, stacked=stacked).max() == 5 and some[1][0, 1] == 0.8
+        assert clip(some[:1], 1.0, stacked=stacked).abs().max() == 0
+    for wrong, message in (([], "gradients is empty"), ([torch.ones(2), torch.ones(3)], "one E")):
+        with pytest.raises(ValueError, match=message):
+            clip(wrong, 1.0, stacked=True)
+    with pytest.raises(ValueError, match=r"limit is -1\.0; expected a number, not negative"):
+        clip([torch.ones(2)], -1.0)
 
 
 def test_the_schedule_is_a_factor_on_the_rate():
@@ -206,3 +215,64 @@ def test_what_has_no_gradient_stays():
     train(model, error, adding, steps=3, optimiser=partial(torch.optim.AdamW, weight_decay=0.1))
     after = values(model)
     assert torch.equal(before["U"], after["U"]) and not torch.equal(before["W"], after["W"])
+
+
+class Normed(torch.nn.Module):
+    """A model with a normalisation, whose running mean moves in training mode only."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.norm, self.read = torch.nn.BatchNorm1d(2), torch.nn.Linear(2, 1)
+        self.drop = torch.nn.Dropout(0.5)
+        self.double()
+
+    def forward(self, xs):
+        return self.read(self.drop(self.norm(xs.mean(0).T))).T
+
+
+def test_a_part_that_is_frozen_stays_frozen():
+    """Also after a validation, and after an error; the rest is in training mode all the while."""
+    seen = []
+
+    def loss(model, batch):
+        seen.append((model.norm.training, model.drop.training))
+        return error(model, batch)
+
+    model = Normed()
+    model.norm.eval()
+    options = {"steps": 4, "every": 1, "validate": lambda m: error(m, adding(9))}
+    train(model, loss, adding, **options)
+    assert set(seen) == {(False, True)} and len(seen) == 4
+    assert not model.norm.running_mean.any() and model.norm.num_batches_tracked == 0
+    assert (model.training, model.norm.training, model.drop.training) == (True, False, True)
+    with pytest.raises(ZeroDivisionError):
+        train(model, loss, adding, **options | {"validate": lambda m: 1 / 0})
+    assert (model.training, model.norm.training, model.drop.training) == (True, False, True)
+    # The control: not frozen it moves; and a whole model in evaluation mode is put into training.
+    for whole in (Normed(), Normed().eval()):
+        mode = whole.training
+        train(whole, error, adding, steps=2)
+        assert whole.norm.running_mean.all() and whole.norm.num_batches_tracked == 2
+        assert [m.training for m in whole.modules()] == [mode] * 4
+
+
+def test_odd_tensors(tmp_path):
+    """A parameter without elements, and buffers that are one row in memory."""
+    plain, odd = Stacked((0, 1)), Stacked((0, 1))
+    odd.none = torch.nn.Parameter(torch.zeros(2, 0).double())
+    odd.register_buffer("row", torch.arange(3.0).expand(2, 3))
+    odd.register_buffer("one", torch.ones(()).expand(2, 4))
+
+    def loss(model, s):
+        bad = torch.tensor([1.0, np.nan if s == 4 else 1.0])
+        empty = sum(p.sum() for p in model.parameters() if not p.numel())
+        return errors(model, adding(s)) * bad + empty
+
+    options = {"steps": 9, "every": 3, "validate": lambda m: errors(m, adding(9))}
+    expected = train(plain, loss, int, **options)
+    assert train(odd, loss, int, checkpoint=tmp_path / "run.pt", **options) == expected
+    assert expected.failed.tolist() == [False, True]
+    assert torch.equal(odd.row, torch.arange(3.0).expand(2, 3)) and odd.one.stride() == (0, 0)
+    assert all(torch.equal(value, values(odd)[key]) for key, value in values(plain).items())
+    assert train(odd, loss, int, checkpoint=tmp_path / "run.pt", **options) == expected

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -144,14 +145,14 @@ def test_every_part_is_needed(forgotten, tmp_path, whole, monkeypatch):
     assert go(model, path) != whole[0] or not same(values(model), whole[1])
 
 
+def never(*_):
+    raise AssertionError
+
+
 def test_a_finished_run_returns_at_once(tmp_path, whole):
     path = tmp_path / "run.pt"
     go(Dropped(), path)
     written = path.read_bytes()
-
-    def never(*_):
-        raise AssertionError
-
     model = Dropped().eval()
     options = {"rate": 0.02, "clip": 0.5, "schedule": lambda s: 0.99**s, "every": 7}
     again = train(
@@ -204,7 +205,7 @@ def test_a_stack_goes_on_with_those_that_ended(rate, tmp_path):
     assert train(two, loss, adding, checkpoint=tmp_path / "run.pt", **options) == expected
     assert same(values(one), values(two))
     third = Stacked((0, 1, 2, 3))  # and it is finished, whatever ended it
-    assert train(third, None, None, checkpoint=tmp_path / "run.pt", **options) == expected
+    assert train(third, never, never, checkpoint=tmp_path / "run.pt", **options) == expected
     assert same(values(one), values(third))
 
 
@@ -236,3 +237,36 @@ def test_the_file_is_made_of_tensors_and_plain_values(tmp_path):
     stored = torch.load(tmp_path / "run.pt", weights_only=True)
     assert stored["done"] == 7 and stored["table"]["losses"].shape == (7,)
     assert np.array_equal(stored["table"]["validated"], [7])
+
+
+def test_numbers_of_numpy_are_kept_as_pythons(tmp_path):
+    """torch writes them but does not read them: the run could never go on."""
+    plain = {"clip": 0.5, "every": 5, "patience": 3}
+    numpy = {"clip": np.float64(0.5), "every": np.int64(5), "patience": np.int64(3)}
+    plain["optimiser"] = partial(torch.optim.SGD, momentum=0.9)
+    numpy["optimiser"] = partial(torch.optim.SGD, momentum=np.float64(0.9))
+    one, two, path = Dropped(), Dropped(), tmp_path / "run.pt"
+    expected = go(one, None, **plain)
+    with pytest.raises(Cut):
+        go(Dropped(), path, cut_at(23), np.int64(40), **numpy)
+    assert go(two, path, steps=np.int64(40), **numpy) == expected
+    assert same(values(one), values(two))
+    assert go(Dropped(), path, never, **plain) == expected  # they are the same settings
+    with pytest.raises(ValueError, match="was made with every 5, but now it is 6"):
+        go(Dropped(), path, **numpy | {"every": np.int64(6)})
+    # The controls: as they were given they cannot be read; and nested ones are found.
+    torch.save({"format": checkpoint.FORMAT, "every": np.int64(5)}, path)
+    with pytest.raises(ValueError, match="cannot be read"):
+        checkpoint.load(path)
+    nested = {"a": [np.float32(0.5), (np.int64(2), np.True_)], "b": np.array([0.9, 0.99])}
+    checkpoint.save(path, nested)
+    found = checkpoint.load(path)
+    assert found == {"format": checkpoint.FORMAT, "a": [0.5, (2, True)], "b": [0.9, 0.99]}
+
+
+def test_betas_of_numpy_are_the_same_setting(tmp_path):
+    path, betas = tmp_path / "run.pt", (np.float64(0.8), np.float64(0.9))
+    go(Dropped(), path, steps=7, optimiser=partial(torch.optim.Adam, betas=betas))
+    go(Dropped(), path, steps=9, optimiser=partial(torch.optim.Adam, betas=(0.8, 0.9)))
+    with pytest.raises(ValueError, match="its options"):
+        go(Dropped(), path, steps=9, optimiser=partial(torch.optim.Adam, betas=(0.8, 0.95)))

@@ -12,6 +12,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 FORMAT = "companion.train 1"
@@ -22,10 +23,22 @@ def save(path: Path, content: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
     with open(partial, "wb") as file:
-        torch.save({"format": FORMAT, **content}, file)
+        torch.save({"format": FORMAT, **plain(content)}, file)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)
+
+
+def plain(value: Any) -> Any:
+    """The same with Python's numbers in place of NumPy's, which torch writes but does not read."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, dict):
+        return {plain(name): plain(entry) for name, entry in value.items()}
+    if isinstance(value, tuple | list):
+        entries = [plain(entry) for entry in value]
+        return tuple(entries) if isinstance(value, tuple) else entries
+    return value
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -20,6 +20,14 @@ class History:
     validation after s steps belong to the same parameters. A model that has ended has nan from
     then on. ended: one entry for each model, "steps", "patience" or "non-finite … at step s".
     seconds (n,): since the start, pauses left out; two histories are equal without them.
+
+    >>> losses, rates, seconds = np.array([4.0, 2.0, 1.0]), np.full(3, 0.1), np.arange(3) / 10
+    >>> validated, validations = np.array([1, 2]), np.array([1.5, 1.25])
+    >>> History(losses, losses, rates, validated, validations, ("steps",), seconds)
+        step        loss  validation        norm        rate
+           1           2         1.5           2         0.1
+           2           1        1.25           1         0.1
+    ended: steps
     """
 
     losses: Array

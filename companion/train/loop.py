@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from companion.train.history import Array, History
-from companion.train.members import tensors
+from companion.train.members import modes, set_modes, tensors
 from companion.train.rates import Optimiser, Stepper
 from companion.train.run import Run
 
@@ -48,6 +48,10 @@ def train(
     `every` steps and after the last one. With it the model is left in the state that had the lowest
     value, and training ends after `patience` validations in a row that were not lower.
 
+    A model in evaluation mode is put into training mode. In one that is in training mode already, a
+    part that is not, such as a frozen normalisation after .eval(), stays as it is. At the end every
+    part is in the mode that it was given in.
+
     A loss of shape (E,) means E models stacked in one module: every parameter and the validation
     has E as its first axis, and the models share nothing. Each is then trained as it would be
     alone: clipped by its own norm, ended by its own patience, left in its own best state; rate may
@@ -76,12 +80,14 @@ def train(
     >>> round(model.weight.item(), 2), round(model.bias.item(), 2), history.losses.shape
     (3.0, 1.0, (400,))
     """
-    _whole("steps", steps)
-    _whole("every", every)
-    if clip is not None and not clip > 0:
-        raise ValueError(f"clip is {clip}; expected a positive number, or None")
+    steps, every, clip = _whole("steps", steps), _whole("every", every), _limit(clip)
+    _function("loss", loss, "(model, batch)")
+    _function("batches", batches, "of the step (of a list: lambda s: listed[s % len(listed)])")
+    _function("optimiser", optimiser, "(parameters, lr=…), such as torch.optim.Adam")
+    _function("schedule", schedule, "of the step, or None", optional=True)
+    _function("validate", validate, "of the model, or None", optional=True)
     if patience is not None:
-        _whole("patience", patience)
+        patience = _whole("patience", patience)
         if validate is None:
             raise ValueError(f"patience is {patience}, but validate is None; expected a function")
     stepper = Stepper(_parameters(model), optimiser, _rate(rate))
@@ -98,8 +104,9 @@ def train(
     }
     if path is not None and path.exists():
         run.load(path, settings, steps)
-    mode, saved = model.training, run.done
-    model.train()
+    before, saved = modes(model), run.done
+    if not model.training:
+        model.train()
     bar = tqdm(total=steps, initial=run.done, disable=None if progress else True, unit="step")
     try:
         while run.done < steps and run.going:
@@ -118,12 +125,31 @@ def train(
         return run.finish()
     finally:
         bar.close()
-        model.train(mode)
+        set_modes(model, before)
 
 
-def _whole(argument: str, value: object) -> None:
+def _whole(argument: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ValueError(f"{argument} is {value!r}; expected a positive integer")
+    return int(value)
+
+
+def _limit(clip: Any) -> float | None:
+    if clip is None:
+        return None
+    try:
+        number = np.nan if isinstance(clip, str | bytes) else float(clip)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not number > 0:
+        raise ValueError(f"clip is {clip!r}; expected a positive number, or None")
+    return number
+
+
+def _function(argument: str, value: object, expected: str, optional: bool = False) -> None:
+    if not (callable(value) or (optional and value is None)):
+        kind = type(value).__name__
+        raise TypeError(f"{argument} is a {kind}; expected a function {expected}")
 
 
 def _rate(rate: Any) -> Array:

@@ -32,7 +32,27 @@ def snapshot(model: torch.nn.Module) -> State:
 def load_into(model: torch.nn.Module, state: State) -> None:
     """Put a state into the model, on whatever device it is."""
     for name, value in tensors(model).items():
-        value.copy_(state[name])
+        _assign(value, state[name])
+
+
+def _assign(value: Tensor, new: Tensor) -> None:
+    """value ← new, in place. An expanded buffer is one row in memory, so one row is written."""
+    for axis, stride in enumerate(value.stride()):
+        if stride == 0 and value.shape[axis] > 1:
+            value, new = value.narrow(axis, 0, 1), new.narrow(axis, 0, 1)
+    value.copy_(new)
+
+
+def modes(model: torch.nn.Module) -> list[tuple[torch.nn.Module, bool]]:
+    """Which of its modules are in training mode and which, with .eval(), are not."""
+    return [(module, module.training) for module in model.modules()]
+
+
+def set_modes(model: torch.nn.Module, found: list[tuple[torch.nn.Module, bool]]) -> None:
+    """Put each module back into its own mode."""
+    model.train(found[0][1])  # a module may do more here than to set the flag
+    for module, training in found:
+        module.training = training
 
 
 class Members:
@@ -127,7 +147,7 @@ class Members:
     def _put(self, model: torch.nn.Module, state: State, which: Array) -> None:
         for name, value in tensors(model).items():
             if which.any() and (which.all() or self._own(value)):
-                value.copy_(torch.where(self._mask(which, value), state[name], value))
+                _assign(value, torch.where(self._mask(which, value), state[name], value))
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""

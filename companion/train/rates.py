@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from companion.train.checkpoint import plain
 
 Optimiser = Callable[..., torch.optim.Optimizer]
 
@@ -37,6 +40,13 @@ class Stepper:
                 f"optimiser made a {type(self.optimiser).__name__}; expected a "
                 "torch.optim.Optimizer, as torch.optim.Adam makes it"
             )
+        needed = inspect.signature(self.optimiser.step).parameters.values()
+        if any(a.default is a.empty and a.kind is a.POSITIONAL_OR_KEYWORD for a in needed):
+            raise TypeError(
+                f"optimiser made a {type(self.optimiser).__name__}, whose step computes the loss "
+                "anew (it needs a closure); expected one that steps by the gradients it is given, "
+                "such as torch.optim.Adam"
+            )
         if self.shadows and any(group.get("weight_decay") for group in self.groups):
             raise ValueError(
                 f"rate has {len(rate)} values and the optimiser a weight decay; expected one rate, "
@@ -49,8 +59,9 @@ class Stepper:
 
     @property
     def options(self) -> list[dict[str, Any]]:
-        """Of each group of parameters, all but the rate."""
-        return [{k: v for k, v in g.items() if k not in ("params", "lr")} for g in self.groups]
+        """Of each group of parameters, all but the rate; as a checkpoint keeps them."""
+        kept = [{k: v for k, v in g.items() if k not in ("params", "lr")} for g in self.groups]
+        return [plain(group) for group in kept]
 
     def rates(self, factor: float) -> np.ndarray[Any, Any]:
         """The rates of a step, () or (E,)."""

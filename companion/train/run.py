@@ -14,7 +14,7 @@ from torch import Tensor
 from companion.train import checkpoint
 from companion.train.clip import clip
 from companion.train.history import Array, History, NonFiniteError, Table
-from companion.train.members import Members, load_into, snapshot, tensors
+from companion.train.members import Members, load_into, modes, set_modes, snapshot, tensors
 from companion.train.rates import Stepper
 
 
@@ -90,12 +90,17 @@ class Run:
     def validate(self, validate: Callable[[Any], Any], patience: int | None) -> None:
         """A validation: kept in the table, and judged."""
         assert self.members is not None
+        before = modes(self.model)
         self.model.eval()
         with torch.no_grad():
             found = validate(self.model)
-        self.model.train()
-        values = host(torch.as_tensor(found))
-        shape = tuple(np.shape(found))
+        set_modes(self.model, before)
+        try:
+            given = torch.as_tensor(found)
+        except (TypeError, ValueError, RuntimeError) as error:
+            what = "a number" if not self.members.shape else f"{self.members.models} numbers"
+            raise TypeError(f"validate returned {found!r}; expected {what}") from error
+        values, shape = host(given), tuple(given.shape)
         if shape != self.members.shape:
             raise ValueError(
                 f"validate returned shape {shape}; expected {self.members.shape}, as the loss has"
