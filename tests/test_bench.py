@@ -5,11 +5,13 @@ Nothing here compares two times measured now: that would depend on what else the
 
 import json
 import math
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tools import bench, peak
 from tools.contenders import JAX, PLAIN, TORCH, Case, has_jax, make
@@ -55,6 +57,47 @@ def test_onednn_is_on_again_after_the_program_without_it():
     runs = make(TINY[2], PLAIN)
     runs.train()
     assert torch._C._get_mkldnn_enabled() == before
+
+
+class Listing(TorchDispatchMode):
+    def __init__(self):
+        super().__init__()
+        self.called = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.called += 1
+        return function(*args, **(kwargs or {}))
+
+
+def called_in_a_step(cell, who, what):
+    """How many operations torch carries out for one step more."""
+    found = []
+    for T in (10, 11):
+        call = getattr(make(Case(cell, T, 2, 3, 4), who), what)
+        with Listing() as listing:
+            call()
+        found.append(listing.called)
+    return found[1] - found[0]
+
+
+@pytest.mark.parametrize("what", ["forward", "train"])
+def test_a_grus_step_calls_about_as_many_operations_as_an_lstms_save_in_our_loop(what):
+    for who, low, high in (
+        ("torch loop", 0.9, 1.25), (PLAIN, 0.9, 1.25), ("companion.nn", 0.8, 0.85),
+    ):  # fmt: skip
+        gru, lstm = (called_in_a_step(cell, who, what) for cell in ("gru", "lstm"))
+        assert low < gru / lstm < high, (who, gru, lstm)
+
+
+def test_everything_is_held_to_one_processor_where_the_system_allows_it(monkeypatch):
+    held = []
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {5, 3}, raising=False)
+    monkeypatch.setattr(os, "sched_setaffinity", lambda *to: held.append(to), raising=False)
+    bench.on_one_processor()
+    assert held == [(0, {3})]
+    monkeypatch.delattr(os, "sched_setaffinity")
+    bench.on_one_processor()
+    assert len(held) == 1
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +174,7 @@ def test_the_stored_results_are_complete_and_small(stored):
     assert STORED.stat().st_size < 300_000
     assert set(stored["about"]["versions"]) == {"python", "torch", "jax", "jaxlib", "numpy"}
     assert stored["about"]["threads"] == 1
+    assert stored["about"]["share"]["100%"] < 1.05  # on one processor, JAX too
     assert stored["about"]["processor"]
     keys = (*Case._fields, "who", "what")
     found = [tuple(record[key] for key in keys) for record in stored["times"]]

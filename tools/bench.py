@@ -3,12 +3,13 @@
 It times the import, and a forward pass and a training pass (forward, then the gradients of the
 weights) of the programs in :mod:`tools.contenders`, over time T, batch B, input size D and hidden
 size H, in float32 on one thread; and it takes the highest memory mark by T. It prints ratios and
-says which bounds hold. It takes about four minutes on an idle machine.
+says which bounds hold. It takes about six minutes on an idle machine.
 
     python -m tools.bench --store book/results/cost.json     writes what the chapter on cost shows
 
-What is measured is time on the processor, which on one thread of an idle machine is the time on
-the clock, and does not count what other people's programs take in between. Every program is timed
+What is measured is time on the processor, summed over a program's threads, all of them held to one
+processor. On an idle machine that is the time on the clock. It does not count what other people's
+programs take in between, but suffers from what those push out of the caches. Every program is timed
 once in each round, so that a slow minute hits all of them alike; its time is the quickest round.
 """
 
@@ -29,7 +30,7 @@ from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
 
-# Read when JAX is imported: one thread for it too.
+# Read when JAX is imported. It computes on other threads all the same: see on_one_processor.
 os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
 
 import torch
@@ -60,6 +61,15 @@ BOUNDED = {"T": 100, "B": 32, "D": 64, "H": 128}
 IMPORT = "from time import *; t = process_time(); import companion; print(process_time() - t)"
 
 
+def on_one_processor() -> None:
+    """Hold this process, and those it starts, to one processor, where the system allows that.
+
+    To be called before JAX is imported, which starts as many threads as it finds processors.
+    """
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+
 def import_seconds() -> float:
     """The quickest of five imports, each in a new process."""
     command = [sys.executable, "-c", IMPORT]
@@ -71,8 +81,8 @@ def seconds(call: Callable[[], Any], at_least: float = 0.04) -> tuple[float, flo
     """The mean time on the processor of as many calls as fill some time, and its share of it.
 
     Not the quickest call: what a program's other threads have used is told in steps of
-    milliseconds only. The share is the time on the processor by that on the clock. Above 1, there
-    is more than one thread; below 1, other programs had their turn.
+    milliseconds only. The share is the time on the processor by that on the clock. Above 1, more
+    than one processor was at work; below 1, other programs had their turn.
     """
     clock, processor, calls = perf_counter(), process_time(), 0
     while calls == 0 or process_time() - processor < at_least:
@@ -234,9 +244,10 @@ def store(found: dict[str, Any], path: Path) -> None:
 def main() -> None:
     """Measure, print, and store if asked to."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench")
-    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--store", type=Path, metavar="FILE")
     given = parser.parse_args()
+    on_one_processor()
     torch.set_num_threads(1)
     start = perf_counter()
 

@@ -147,20 +147,20 @@ def _jax(case: Case, weights: Sequence[Tensor], xs: Tensor, d_outputs: Tensor) -
 
     sigmoid, tanh = jax.nn.sigmoid, jnp.tanh
 
-    def rnn(state: Any, a: Any, U: Any, b: Any) -> Any:
+    def rnn(state: Any, a: Any, U: Any, _: Any) -> Any:
         (h,) = state
-        return (tanh(a + h @ U.T + b),)
+        return (tanh(a + h @ U.T),)
 
-    def lstm(state: Any, a: Any, U: Any, b: Any) -> Any:
+    def lstm(state: Any, a: Any, U: Any, _: Any) -> Any:
         h, c = state
-        i, f, g, o = jnp.split(a + h @ U.T + b, 4, axis=1)
+        i, f, g, o = jnp.split(a + h @ U.T, 4, axis=1)
         c = sigmoid(f) * c + sigmoid(i) * tanh(g)
         return sigmoid(o) * tanh(c), c
 
-    def gru(state: Any, a: Any, U: Any, b: Any) -> Any:
+    def gru(state: Any, a: Any, U: Any, b2: Any) -> Any:
         (h,) = state
         ar, az, an = jnp.split(a, 3, axis=1)
-        ur, uz, un = jnp.split(h @ U.T + b, 3, axis=1)
+        ur, uz, un = jnp.split(h @ U.T + b2, 3, axis=1)
         r, z = sigmoid(ar + ur), sigmoid(az + uz)
         n = tanh(an + r * un)
         return (n + z * (h - n),)
@@ -170,13 +170,14 @@ def _jax(case: Case, weights: Sequence[Tensor], xs: Tensor, d_outputs: Tensor) -
 
     def outputs(weights: Any, xs: Any) -> Any:
         W, U, b, b2 = weights
+        once = b if case.cell == "gru" else b + b2  # as by hand: what can be added up is, once
 
         def body(state: Any, a: Any) -> Any:
             new = step(state, a, U, b2)
             return new, new[0]
 
         zero = jnp.zeros((xs.shape[1], U.shape[1]), xs.dtype)
-        return jax.lax.scan(body, (zero,) * states, xs @ W.T + b)[1]
+        return jax.lax.scan(body, (zero,) * states, xs @ W.T + once)[1]
 
     def gradients(weights: Any, xs: Any, d_outputs: Any) -> Any:
         return jax.vjp(lambda w: outputs(w, xs), weights)[1](d_outputs)[0]
