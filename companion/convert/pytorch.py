@@ -138,11 +138,12 @@ def from_pytorch_layers(cell: Cell, weights: Mapping[str, Any]) -> list[Any]:
     bidirectional, two a layer, forward before reverse: NumPy arrays that share no memory with
     weights. Raises ValueError or TypeError that name the key.
 
-    >>> import torch, companion
-    >>> module = torch.nn.GRU(3, 4, num_layers=2, bidirectional=True)
-    >>> ps = from_pytorch_layers(companion.gru_reset_after, module.state_dict())
-    >>> [p.Wz.shape for p in ps]
-    [(4, 3), (4, 3), (4, 8), (4, 8)]
+    >>> import companion
+    >>> shapes = {"weight_ih_l0": (4, 3), "weight_hh_l0": (4, 4),
+    ...           "weight_ih_l1": (4, 4), "weight_hh_l1": (4, 4)}
+    >>> weights = {key: np.ones(shape) for key, shape in shapes.items()}
+    >>> [p.W.shape for p in from_pytorch_layers(companion.rnn, weights)]
+    [(4, 3), (4, 4)]
     """
     _expect_cell(cell)
     keys = list(map(str, weights)) if isinstance(weights, Mapping) else []
