@@ -138,7 +138,7 @@ def from_pytorch_layers(cell: Cell, weights: Mapping[str, Any]) -> list[Any]:
     bidirectional, two a layer, forward before reverse: NumPy arrays that share no memory with
     weights. Raises ValueError or TypeError that name the key.
 
-    >>> import companion
+    >>> import numpy as np, companion
     >>> shapes = {"weight_ih_l0": (4, 3), "weight_hh_l0": (4, 4),
     ...           "weight_ih_l1": (4, 4), "weight_hh_l1": (4, 4)}
     >>> weights = {key: np.ones(shape) for key, shape in shapes.items()}
