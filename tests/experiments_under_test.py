@@ -49,4 +49,4 @@ def note(settings: dict[str, Any], what: str) -> None:
         file.write(f"{settings['n']} {what} {os.getpid()}\n")
 
 
-SLOW = Experiment("slow", "Points that wait.", grid(log=[LOG], n=range(10), seconds=[0.5]), run)
+SLOW = Experiment("slow", "Points that wait.", grid(log=[LOG], n=range(30), seconds=[0.5]), run)
