@@ -21,6 +21,7 @@ EXPERIMENTS = {
     "example": "companion.experiments.example:EXAMPLE",
     "memory": "companion.experiments.memory:MEMORY",
     "counting": "companion.experiments.counting:COUNTING",
+    "chung": "companion.experiments.chung:CHUNG",
 }
 
 __all__ = ["EXPERIMENTS", "Experiment", "grid", "load", "select"]

@@ -22,7 +22,7 @@ from companion.data.downloads import Music, music
 from companion.experiments.experiment import Experiment
 from companion.experiments.rolls import KEYS, Chunk, Rolls
 from companion.nn import Readout, Recurrent
-from companion.nn.hoisted import hoisted
+from companion.nn.fused import fused
 from companion.train import History, NonFiniteError, train
 from companion.variants import peephole_lstm
 
@@ -44,7 +44,7 @@ class Model(torch.nn.Module):
         rng = [np.random.default_rng([seed, 0]) for seed in seeds]
         stacked: dict[str, Any] = {"models": len(seeds), "rng": rng, "dtype": torch.float32}
         self.layer = Recurrent(CELLS[unit], KEYS, size, **stacked)
-        self.layer.loop = hoisted
+        self.layer.loop = fused
         self.readout = Readout(size, KEYS, **stacked)
         with torch.no_grad():  # so that a model knows from the start how often each key is down
             self.readout.weights["b"][:] = torch.tensor(log_odds)
@@ -81,7 +81,8 @@ def loss(model: Any, chunk: Chunk, noise: float = 0.0) -> Tensor:
         nats = torch.func.functional_call(model, moved, (chunk,))
     else:
         nats = model(chunk)
-    return nats.sum((1, 2)) / chunk.mask.sum((0, -1))
+    each: Tensor = nats.sum((1, 2)) / chunk.mask.sum((0, -1))
+    return each
 
 
 @torch.no_grad()
@@ -188,13 +189,19 @@ def play(model: Model, k: int, piece: Any, rng: np.random.Generator) -> list[lis
     return frames
 
 
-# Pieces in a batch, frames in a chunk, epochs at most, and without gain; seeds; the piece played.
+# Pieces in a batch, frames in a chunk, epochs at most, and without gain; seeds; the test piece
+# that is played on.
 PLANS: dict[str, dict[str, int]] = {
-    "JSB_Chorales": {"batch": 8, "chunk": 200, "epochs": 200, "patience": 20, "seeds": 5, "piece": 0},
-    "Nottingham": {"batch": 16, "chunk": 100, "epochs": 40, "patience": 6, "seeds": 5, "piece": 0},
-    "MuseData": {"batch": 16, "chunk": 200, "epochs": 30, "patience": 5, "seeds": 3, "piece": 0},
-    "Piano_midi": {"batch": 8, "chunk": 200, "epochs": 50, "patience": 8, "seeds": 3, "piece": 0},
-}  # fmt: skip
+    collection: dict(
+        zip(("batch", "chunk", "epochs", "patience", "seeds", "piece"), of, strict=True)
+    )
+    for collection, of in {
+        "JSB_Chorales": (8, 200, 200, 20, 5, 0),
+        "Nottingham": (16, 100, 40, 6, 5, 0),
+        "MuseData": (16, 200, 30, 5, 3, 0),
+        "Piano_midi": (8, 200, 50, 8, 3, 0),
+    }.items()
+}
 SIZES = {"tanh": 100, "gru": 46, "lstm": 36}  # the paper's: some 20,000 parameters in the layer
 MATCHED = {"gru": 54, "lstm": 44}  # as many as tanh has with the read-out counted, within 2 %
 RATES = [float(f"{rate:.3g}") for rate in np.geomspace(3e-4, 1e-2, 10)]

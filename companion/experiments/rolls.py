@@ -82,8 +82,11 @@ class Rolls:
         if len(several) == 1:
             return cut[0]
         at = [several.index(seed) for seed in seeds]
-        parts = [torch.stack([cut[n][part] for n in at], 1) for part in range(3)]  # type: ignore[misc]
-        return Chunk(*parts, start == 0)
+        inputs, targets, mask = (
+            torch.stack([getattr(cut[n], part) for n in at], 1)
+            for part in ("inputs", "targets", "mask")
+        )
+        return Chunk(inputs, targets, mask, start == 0)
 
     def whole(self) -> Iterator[Chunk]:
         """All pieces, uncut, from the shortest to the longest."""

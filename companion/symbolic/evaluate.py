@@ -114,7 +114,9 @@ def _step(a: Any) -> Any:
         return ops.step(a)
     if isinstance(a, _INTERVAL):
         return a.ctx.mpf([int(bool(a.a > 0)), int(bool(a.b > 0))])
-    return np.heaviside(a, 0) if isinstance(a, float | np.generic | np.ndarray) else int(a > 0)
+    if isinstance(a, float | np.generic | np.ndarray):
+        return np.heaviside(a, 0)
+    return (a > 0) * 1 if getattr(a, "ndim", 0) else int(a > 0)  # a tensor has its own
 
 
 _FUNCTIONS: dict[Any, Callable[[Any], Any]] = {
