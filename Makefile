@@ -31,7 +31,7 @@ check: .venv/all ## format, lint, types and the fast tests, in a minute
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not lint" tests companion
 
-# In the order of the files: by their numbers of tests, the browser's few but slow ones came last.
+# In the order of the files: by their numbers of tests, the few but slow ones would come last.
 test: .venv/all ## everything: package, notebooks, site, wheel
 	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --cov=companion --cov-config=pyproject.toml
 

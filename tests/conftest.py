@@ -17,6 +17,11 @@ settings.register_profile("book", derandomize=True, deadline=None)
 settings.load_profile("book")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest file first, or one worker would still be at it when the other has no more."""
+    items.sort(key=lambda item: item.path.name != "test_site.py")
+
+
 @pytest.fixture
 def shared_data() -> Callable[[str], Path]:
     """The path of a file among the downloads, in the folder that COMPANION_DATA names.
