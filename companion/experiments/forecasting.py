@@ -185,7 +185,10 @@ def _fold(data: Data, fold: Fold, settings: dict[str, Any], scratch: Path) -> di
 def forecasts(
     data: Data, fold: Fold, settings: dict[str, Any], scratch: Path
 ) -> tuple[Array, Array, list[Any]]:
-    """Quantiles (S, N, 24, 3) at the origins for choosing and for judging, and what was chosen."""
+    """Quantiles (S, N, 24, 3) at the origins for choosing and for judging, and what was chosen.
+
+    A baseline has its points alone where it was chosen: its quantiles are made from them there.
+    """
     kind, form = settings["model"], settings["form"]
     if kind in CELLS or kind == "quantile":
         past, found, chosen = nets(data, form, fold, settings, scratch)
@@ -201,7 +204,7 @@ def forecasts(
     past, found = [], []
     for points in every:
         missed = walk.ahead(data.y, before) - points.choosing
-        past.append(walk.spread(data, points.choosing, before, before, missed))
+        past.append(np.repeat(points.choosing[..., None], len(walk.QUANTILES), -1))
         found.append(walk.spread(data, points.judging, before, t, missed))
     chosen = [points.chosen for points in every]
     return walk.finished(data, np.stack(past)), walk.finished(data, np.stack(found)), chosen
