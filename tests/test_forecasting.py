@@ -78,7 +78,7 @@ def test_no_forecast_changes_with_what_comes_after_it(model: str, tmp_path: Path
     found = []
     for k, data in enumerate((DATA, changed(DATA, now), changed(DATA, now - 1))):
         (folder := tmp_path / str(k)).mkdir()
-        found.append(lab.forecasts(data, FOLD, point, folder)[1])
+        found.append(lab.forecasts(data, [FOLD], point, folder)[0][1])
     at = now - FOLD.choose  # the origin `now`
     assert np.array_equal(found[0][:, : at + 1], found[1][:, : at + 1])
     assert not np.array_equal(found[0][:, at + 1 :], found[1][:, at + 1 :])
@@ -115,9 +115,9 @@ def test_losses_by_hand() -> None:
     by_hand = (0.1 * 3 + 0.5 * 2 + 0.1 * 5) / 3
     assert walk.pinball(np.array([4.0]), np.array([[1.0, 6.0, 9.0]]))[0] == pytest.approx(by_hand)
     rng = np.random.default_rng(0)
-    found, wanted = rng.normal(size=(5, 2, 3, 24, 3)), rng.normal(size=(5, 3, 24))
+    found, wanted = rng.normal(size=(5, 2, 3, 24, 3)), rng.normal(size=(5, 2, 3, 24))
     losses = lab.loss_of(torch.tensor(found), torch.tensor(wanted)).numpy()
-    assert np.allclose(losses, walk.pinball(wanted[:, None], found).mean((0, 2, 3)), atol=1e-12)
+    assert np.allclose(losses, walk.pinball(wanted, found).mean((0, 2, 3)), atol=1e-12)
 
 
 def test_the_quantiles_make_the_pinball_loss_smallest() -> None:
@@ -152,7 +152,7 @@ def test_blocks_keep_together_what_lasts_for_days() -> None:
 
 
 def test_each_origin_is_judged_once_after_a_day_of_reading() -> None:
-    rows = lab.windows(1000, 1000 + 5 * 24)
+    rows = lab.windows(np.arange(1000, 1000 + 5 * 24))
     assert np.array_equal(rows[lab.WARM :].T.ravel(), np.arange(1000, 1120))
     assert (np.diff(rows, axis=0) == 1).all() and rows.min() == 1000 - lab.WARM
 

@@ -33,116 +33,148 @@ BANDS = ((1, 1), (2, 6), (7, 24))  # horizons, from and to
 
 
 class Batch(NamedTuple):
-    """xs (T, B, D), and for the last K steps of each window the corrections wanted, (K, B, 24)."""
+    """xs (T, E, B, D), and for K steps of each window the corrections wanted, (K, E, B, 24)."""
 
     xs: Tensor
     wanted: Tensor
 
 
 class Model(torch.nn.Module):
-    """A layer of a cell and a read-out of 24 horizons × 3 quantiles, E models at once."""
+    """A layer of a cell and a read-out of 24 horizons × 3 quantiles, E models at once.
 
-    def __init__(self, settings: dict[str, Any], width: int) -> None:
+    Without a cell it is the read-out alone: linear in its inputs, and trained as the loops are.
+    """
+
+    def __init__(self, settings: dict[str, Any], width: int, folds: int) -> None:
         super().__init__()
-        each = members(settings)
-        rng = [np.random.default_rng(seed) for seed, _ in each]
-        size: dict[str, Any] = {"models": len(each), "dtype": torch.float32, "rng": rng}
-        outputs = walk.HORIZONS * len(walk.QUANTILES)
+        rng = [np.random.default_rng(seed) for seed, _ in members(settings, folds)]
+        size: dict[str, Any] = {"models": len(rng), "dtype": torch.float32, "rng": rng}
         self.layer: Recurrent | None = None
         if settings["model"] in CELLS:
             H = settings["hidden_size"]
             self.layer = Recurrent(CELLS[settings["model"]], width, H, **size)
             self.layer.loop = fused
+        outputs = walk.HORIZONS * len(walk.QUANTILES)
         self.readout = Readout(settings.get("hidden_size", width), outputs, **size)
         for weight in self.readout.weights.values():
-            torch.nn.init.zeros_(weight)
+            torch.nn.init.zeros_(weight)  # the first forecast is what there is to correct
 
     def forward(self, xs: Tensor, steps: slice) -> Tensor:
         """(K, E, B, 24, 3): quantiles of the corrections, from the states at some of the steps."""
-        if self.layer:
-            states = self.layer(xs)[0][steps]
-        else:  # linear, of the inputs themselves
-            states = xs[steps, None].expand(-1, self.readout.models, -1, -1)
-        return self.readout(states).unflatten(-1, (walk.HORIZONS, -1))
+        states = self.layer(xs)[0] if self.layer else xs
+        return self.readout(states[steps]).unflatten(-1, (walk.HORIZONS, -1))
 
 
-def members(settings: dict[str, Any]) -> list[tuple[int, float]]:
-    """The models of a fold in their order: seed, rate."""
-    return [(seed, rate) for seed in range(settings["seeds"]) for rate in settings["rates"]]
+def members(settings: dict[str, Any], folds: int) -> list[tuple[int, float]]:
+    """The models in their order, for each fold anew: seed, rate."""
+    each = [(seed, rate) for seed in range(settings["seeds"]) for rate in settings["rates"]]
+    return each * folds
 
 
 def loss_of(found: Tensor, wanted: Tensor) -> Tensor:
-    """The pinball loss of each model, (E,)."""
+    """The pinball loss of each model, (E,): found (K, E, B, 24, 3), wanted (K, E, B, 24)."""
     q = torch.tensor(walk.QUANTILES, dtype=found.dtype)
-    error = wanted[:, None, :, :, None] - found
+    error = wanted[..., None] - found
     return torch.maximum(q * error, (q - 1) * error).mean((0, 2, 3, 4))
 
 
-def windows(first: int, end: int) -> Array:
-    """The hours (LENGTH, N) of windows whose last LENGTH − WARM hours are the origins in turn."""
-    starts = np.arange(first, end, LENGTH - WARM) - WARM
+def windows(t: Array) -> Array:
+    """Hours (LENGTH, N): windows whose last LENGTH − WARM hours are the origins t, in turn.
+
+    The last window may reach beyond them, by less than a day.
+    """
+    starts = np.arange(t[0], t[-1] + 1, LENGTH - WARM) - WARM
     return starts + np.arange(LENGTH)[:, None]
 
 
+class Prepared(NamedTuple):
+    """A fold as arrays: row t of x and of wanted is hour t, and what is never read is 0."""
+
+    by: walk.Scale
+    x: Array
+    wanted: Array
+
+    @classmethod
+    def of(cls, data: Data, form: str, fold: Fold, loop: bool) -> Prepared:
+        by = walk.scale(data, form, fold.fit)
+        t = np.arange(walk.WEEK, fold.end - walk.HORIZONS)
+        given = walk.inputs(data, form, by, t) if loop else baselines.lags(data, by, t, walk.WEEK)
+        wanted = (walk.ahead(data.y, t) - walk.anchor(data, form, t)) / by.correction
+        made = [np.zeros((fold.end, a.shape[1]), np.float32) for a in (given, wanted)]
+        for array, values in zip(made, (given, wanted), strict=True):
+            array[t] = values
+        return cls(by, *made)
+
+
 def nets(
-    data: Data, form: str, fold: Fold, settings: dict[str, Any], scratch: Path
-) -> tuple[Array, Array, dict[str, Any]]:
-    """Train; the quantiles (S, N, 24, 3) at the origins for choosing and for judging."""
-    by = walk.scale(data, form, fold.fit)
-    hours = np.arange(walk.WEEK, fold.end - walk.HORIZONS)
-    # Row t is hour t; what comes before the first week is never read.
-    given = (
-        walk.inputs(data, form, by, hours)
-        if settings["model"] in CELLS
-        else baselines.lags(data, by, hours, walk.WEEK)
-    )
-    x = np.zeros((fold.end, given.shape[1]), np.float32)
-    x[hours] = given
-    wanted = np.zeros((fold.end, walk.HORIZONS), np.float32)
-    wanted[hours] = (walk.ahead(data.y, hours) - walk.anchor(data, form, hours)) / by.correction
-    model = Model(settings, x.shape[1])
+    data: Data, form: str, folds: list[Fold], settings: dict[str, Any], scratch: Path
+) -> list[tuple[Array, Array, dict[str, Any]]]:
+    """Train all folds side by side; of each the quantiles (S, N, 24, 3) at two stretches' origins.
+
+    The first stretch is that for choosing, the second that for judging. What a fold's models are
+    given is of that fold alone.
+    """
+    loop = settings["model"] in CELLS
+    prepared = [Prepared.of(data, form, fold, loop) for fold in folds]
+    each = settings["seeds"] * len(settings["rates"])
+    model = Model(settings, prepared[0].x.shape[1], len(folds))
+
+    def put(hours: list[Array], steps: slice) -> Batch:
+        """The windows of each fold, as many for all, for the models of that fold."""
+        most = max(rows.shape[1] for rows in hours)
+        xs, wanted = [], []
+        for fold, rows in zip(prepared, hours, strict=True):
+            rows = np.minimum(np.pad(rows, ((0, 0), (0, most - rows.shape[1])), "edge"),
+                              len(fold.x) - walk.HORIZONS - 1)  # fmt: skip
+            xs.append(torch.tensor(fold.x[rows])[:, None].expand(-1, each, -1, -1))
+            late = torch.tensor(fold.wanted[rows[steps]])
+            wanted.append(late[:, None].expand(-1, each, -1, -1))
+        return Batch(torch.cat(xs, 1), torch.cat(wanted, 1))
 
     def batch(step: int) -> Batch:
         rng = np.random.default_rng([1, step])
-        last = fold.fit - walk.HORIZONS - LENGTH
-        start = rng.integers(walk.WEEK, last, settings["batch_size"])
-        rows = start + np.arange(LENGTH)[:, None]
-        return Batch(torch.tensor(x[rows]), torch.tensor(wanted[rows[TRAINED]]))
+        size, hours = settings["batch_size"], np.arange(LENGTH)[:, None]
+        last = [fold.fit - walk.HORIZONS - LENGTH for fold in folds]
+        return put([rng.integers(walk.WEEK, end, size) + hours for end in last], TRAINED)
 
-    def validate(model: Model) -> Tensor:
-        t = baselines.stretches(fold)[1]
-        rows = windows(t[0], t[-1] + 1)
-        late = slice(WARM, LENGTH)
-        return loss_of(model(torch.tensor(x[rows]), late), torch.tensor(wanted[rows[late]]))
-
+    late = slice(WARM, LENGTH)
+    stretches = [baselines.stretches(fold)[1:] for fold in folds]
+    judged = put([windows(t) for t, _ in stretches], late)
     history = train(
         model, lambda model, b: loss_of(model(b.xs, TRAINED), b.wanted), batch,
-        steps=settings["updates"], rate=[rate for _, rate in members(settings)], clip=1.0,
-        schedule=lambda step: 1 - 0.9 * step / settings["updates"],
-        validate=validate, every=EVERY, checkpoint=scratch / f"{fold.fit}.pt", progress=False,
+        steps=settings["updates"], rate=[rate for _, rate in members(settings, len(folds))],
+        schedule=lambda step: 1 - 0.9 * step / settings["updates"], clip=1.0,
+        validate=lambda model: loss_of(model(judged.xs, late), judged.wanted), every=EVERY,
+        checkpoint=scratch / "forecasting.pt", progress=False,
     )  # fmt: skip
-    after, losses = history.best()
-    by_rate = losses.reshape(settings["seeds"], -1)
-    k = int(by_rate.mean(0).argmin())
-    kept = slice(k, None, len(settings["rates"]))
-    chosen = {"rate": settings["rates"][k], "updates": after[kept].tolist(),
-              "losses": [_short(v) for v in by_rate.mean(0)]}  # fmt: skip
+    after, losses = (values.reshape(len(folds), settings["seeds"], -1) for values in history.best())
+    with torch.no_grad():
+        outputs = [model(put([windows(pair[k]) for pair in stretches], late).xs, late)
+                   for k in (0, 1)]  # fmt: skip
     found = []
-    for t in baselines.stretches(fold)[1:]:
-        rows = windows(t[0], t[-1] + 1)
-        rows_there = np.minimum(rows, hours[-1])
-        with torch.no_grad():
-            out = model(torch.tensor(x[rows_there]), slice(WARM, LENGTH))[:, kept]
-        quantiles = out.permute(1, 2, 0, 3, 4).flatten(1, 2)[:, : len(t)].double().numpy()
-        found.append(walk.anchor(data, form, t)[:, :, None] + by.correction * quantiles)
-    return np.sort(found[0], -1), np.sort(found[1], -1), chosen
+    for k, (pair, fold) in enumerate(zip(stretches, prepared, strict=True)):
+        best = int(losses[k].mean(0).argmin())
+        kept = slice(each * k + best, each * (k + 1), len(settings["rates"]))
+        quantiles = []
+        for t, out in zip(pair, outputs, strict=True):
+            of = out[:, kept].permute(1, 2, 0, 3, 4).flatten(1, 2)[:, : len(t)].double().numpy()
+            corrected = walk.anchor(data, form, t)[:, :, None] + fold.by.correction * of
+            quantiles.append(np.sort(corrected, -1))
+        chosen = {"rate": settings["rates"][best], "updates": after[k, :, best].tolist(),
+                  "losses": [_short(v) for v in losses[k].mean(0)]}  # fmt: skip
+        found.append((quantiles[0], quantiles[1], chosen))
+    return found
 
 
 def run(settings: dict[str, Any], scratch: Path) -> dict[str, Any]:
     """One point: three folds, and what was missed in them, by day, horizon and seed."""
     torch.set_num_threads(1)
     data = walk.load(settings["series"], settings["weather"])
-    parts = [_fold(data, fold, settings, scratch) for fold in walk.folds(data.times)]
+    folds = walk.folds(data.times)
+    found = forecasts(data, folds, settings, scratch)
+    parts = [
+        _judged(data, fold, settings["form"], *one) for fold, one in zip(folds, found, strict=True)
+    ]
     joined = {
         name: np.concatenate([part[name] for part in parts], axis=-1).tolist()
         for name in ("daily", "pinball", "bands", "covered")
@@ -153,10 +185,12 @@ def run(settings: dict[str, Any], scratch: Path) -> dict[str, Any]:
     return {**kept, **joined, "first": parts[-1]["first"]}
 
 
-def _fold(data: Data, fold: Fold, settings: dict[str, Any], scratch: Path) -> dict[str, Any]:
-    past, found, chosen = forecasts(data, fold, settings, scratch)
+def _judged(
+    data: Data, fold: Fold, form: str, past: Array, found: Array, chosen: list[Any]
+) -> dict[str, Any]:
+    """What a fold's forecasts missed."""
     _, before, t = baselines.stretches(fold)
-    unit = walk.scale(data, settings["form"], fold.fit).error
+    unit = walk.scale(data, form, fold.fit).error
     actual = walk.ahead(data.y, t)
     missed = walk.mase(actual, found[..., 1], unit)
     inside = (found[..., 0] <= actual) & (actual <= found[..., 2])
@@ -183,31 +217,36 @@ def _fold(data: Data, fold: Fold, settings: dict[str, Any], scratch: Path) -> di
 
 
 def forecasts(
-    data: Data, fold: Fold, settings: dict[str, Any], scratch: Path
-) -> tuple[Array, Array, list[Any]]:
-    """Quantiles (S, N, 24, 3) at the origins for choosing and for judging, and what was chosen.
+    data: Data, folds: list[Fold], settings: dict[str, Any], scratch: Path
+) -> list[tuple[Array, Array, list[Any]]]:
+    """Of each fold, quantiles (S, N, 24, 3) at two stretches' origins, and what was chosen.
 
-    A baseline has its points alone where it was chosen: its quantiles are made from them there.
+    The first is the stretch for choosing; there a baseline has its points alone.
     """
     kind, form = settings["model"], settings["form"]
     if kind in CELLS or kind == "quantile":
-        past, found, chosen = nets(data, form, fold, settings, scratch)
-        return walk.finished(data, past), walk.finished(data, found), [chosen]
-    _, before, t = baselines.stretches(fold)
-    if kind in baselines.NAIVE:
-        every = [baselines.Points(*(baselines.naive(data, kind, o) for o in (before, t)), {})]
-    elif kind == "linear":
-        every = [baselines.linear(data, form, fold)]
-    else:
-        seeds = range(settings["seeds"])
-        every = [baselines.reservoir(data, form, fold, seed) for seed in seeds]
-    past, found = [], []
-    for points in every:
-        missed = walk.ahead(data.y, before) - points.choosing
-        past.append(np.repeat(points.choosing[..., None], len(walk.QUANTILES), -1))
-        found.append(walk.spread(data, points.judging, before, t, missed))
-    chosen = [points.chosen for points in every]
-    return walk.finished(data, np.stack(past)), walk.finished(data, np.stack(found)), chosen
+        trained = nets(data, form, folds, settings, scratch)
+        return [(walk.finished(data, a), walk.finished(data, b), [c]) for a, b, c in trained]
+    made = []
+    for fold in folds:
+        _, before, t = baselines.stretches(fold)
+        if kind in baselines.NAIVE:
+            every = [baselines.Points(*(baselines.naive(data, kind, o) for o in (before, t)), {})]
+        elif kind == "linear":
+            every = [baselines.linear(data, form, fold)]
+        else:
+            seeds = range(settings["seeds"])
+            every = [baselines.reservoir(data, form, fold, seed) for seed in seeds]
+        past = np.stack([points.choosing for points in every])
+        missed = walk.ahead(data.y, before) - past
+        found = np.stack([
+            walk.spread(data, points.judging, before, t, residuals)
+            for points, residuals in zip(every, missed, strict=True)
+        ])  # fmt: skip
+        points_alone = np.repeat(past[..., None], len(walk.QUANTILES), -1)
+        chosen = [points.chosen for points in every]
+        made.append((walk.finished(data, points_alone), walk.finished(data, found), chosen))
+    return made
 
 
 def _rounded(values: Array) -> Array:
@@ -221,10 +260,10 @@ def _short(value: float) -> float:
 def _point(model: str, series: str, form: str, weather: bool = False) -> dict[str, Any]:
     point: dict[str, Any] = {"model": model, "series": series, "form": form, "weather": weather}
     if model in CELLS:
-        point |= {"hidden_size": 24, "batch_size": 16, "updates": 300, "seeds": 3,
+        point |= {"hidden_size": 24, "batch_size": 32, "updates": 200, "seeds": 3,
                   "rates": [0.01, 0.03, 0.1]}  # fmt: skip
     elif model == "quantile":  # convex, so one seed: it starts at zero
-        point |= {"batch_size": 16, "updates": 300, "seeds": 1, "rates": [0.003, 0.01, 0.03]}
+        point |= {"batch_size": 32, "updates": 600, "seeds": 1, "rates": [0.003, 0.01, 0.03]}
     elif model == "echo":
         point |= {"seeds": 3}
     return point
@@ -240,14 +279,13 @@ POINTS = (
     *(_point(kind, place, "plain") for place in (*AIRPORTS, "walk") for kind in baselines.NAIVE),
     *(_point("linear", place, form, seen) for place in AIRPORTS for form in ("plain", "week")
       for seen in (False, True)),
-    *(_point(cell, place, "week") for place in AIRPORTS for cell in CELLS),
     *(_point("quantile", place, "week") for place in AIRPORTS),
+    *(_point(cell, place, "week") for place in AIRPORTS for cell in CELLS),
     *(_point("echo", place, "week") for place in AIRPORTS),
     *(_point(kind, "walk", "last") for kind in ("linear", "quantile", "echo", *CELLS)),
-    *(_point(cell, place, "week", True) for place in AIRPORTS for cell in CELLS),
+    *(_point(kind, "EWR", "plain") for kind in ("quantile", "echo", "gru")),
     *(_point("quantile", place, "week", True) for place in AIRPORTS),
-    *(_point(kind, "EWR", "plain") for kind in ("quantile", "echo", *CELLS)),
-    *(_point(kind, "walk", "plain") for kind in ("linear", "gru")),
+    *(_point(cell, place, "week", True) for place in AIRPORTS for cell in CELLS),
 )  # fmt: skip
 
 FORECASTING = Experiment(
