@@ -62,7 +62,8 @@ class Model(torch.nn.Module):
     def forward(self, xs: Tensor, steps: slice) -> Tensor:
         """(K, E, B, 24, 3): quantiles of the corrections, from the states at some of the steps."""
         states = self.layer(xs)[0] if self.layer else xs
-        return self.readout(states[steps]).unflatten(-1, (walk.HORIZONS, -1))
+        found: Tensor = self.readout(states[steps]).unflatten(-1, (walk.HORIZONS, -1))
+        return found
 
 
 def members(settings: dict[str, Any], folds: int) -> list[tuple[int, float]]:
@@ -231,7 +232,8 @@ def forecasts(
     for fold in folds:
         _, before, t = baselines.stretches(fold)
         if kind in baselines.NAIVE:
-            every = [baselines.Points(*(baselines.naive(data, kind, o) for o in (before, t)), {})]
+            both = (baselines.naive(data, kind, when) for when in (before, t))
+            every = [baselines.Points(next(both), next(both), {})]
         elif kind == "linear":
             every = [baselines.linear(data, form, fold)]
         else:

@@ -81,7 +81,8 @@ def carried(values: Array) -> Array:
     """
     rows = np.arange(len(values))[:, None]
     last = np.maximum.accumulate(np.where(np.isnan(values), 0, rows))
-    return np.take_along_axis(values, last, 0)
+    found: Array = np.take_along_axis(values, last, 0)
+    return found
 
 
 def folds(times: Array) -> list[Fold]:
@@ -177,7 +178,8 @@ def mase(actual: Array, forecast: Array, unit: float) -> Array:
     >>> mase(np.array([3.0, 5.0]), np.array([4.0, 5.0]), 2.0)
     array([0.5, 0. ])
     """
-    return np.abs(actual - forecast) / unit
+    missed: Array = np.abs(actual - forecast) / unit
+    return missed
 
 
 def pinball(actual: Array, quantiles: Array) -> Array:
@@ -187,7 +189,8 @@ def pinball(actual: Array, quantiles: Array) -> Array:
     array([0.1])
     """
     error = actual[..., None] - quantiles
-    return np.maximum(QUANTILES * error, (QUANTILES - 1) * error).mean(-1)
+    lost: Array = np.maximum(QUANTILES * error, (QUANTILES - 1) * error).mean(-1)
+    return lost
 
 
 def finished(data: Data, quantiles: Array) -> Array:
