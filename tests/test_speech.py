@@ -14,22 +14,7 @@ from hypothesis import strategies as st
 from companion.data import digits, spoken
 from companion.experiments import speech
 from companion.experiments.chung import CELLS, judge, loss
-from companion.experiments.speech import (
-    MATCHED,
-    MIXED,
-    OUTPUTS,
-    SAID,
-    SEEN,
-    SIZES,
-    SMALL,
-    SPEECH,
-    Model,
-    Recordings,
-    costs,
-    linear,
-    memoryless,
-    windows,
-)
+from companion.experiments.speech import MIXED, OUTPUTS, SAID, SEEN, Model, Recordings, costs
 from companion.parameters import count
 
 FLOOR = -5.0
@@ -49,9 +34,8 @@ def in_float64(monkeypatch):
         chunk = cut(*given)
         return chunk._replace(**{k: getattr(chunk, k).double() for k in chunk._fields[:3]})
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Recordings, "_cut", doubled)
-        yield patch
+    monkeypatch.setattr(Recordings, "_cut", doubled)
+    return monkeypatch
 
 
 def model_of(unit, recordings, seeds=(1, 2)):
@@ -132,11 +116,8 @@ def test_what_is_seen_ends_where_what_is_said_begins(lengths, epoch):
         if heard.sum(0).max() > 1:
             assert not ends_where_the_target_begins(chunk._replace(inputs=late))
     # Each sample is said once an epoch, from the 21st on, in whole tens.
-    expected = [
-        start + np.arange(20, 20 + (n - 20) // 10 * 10)
-        for start, n in zip(starts, lengths, strict=True)
-    ]
-    assert sorted(torch.cat(said).tolist()) == np.concatenate(expected).tolist()
+    tens = [start + np.arange(20, n // 10 * 10) for start, n in zip(starts, lengths, strict=True)]
+    assert sorted(torch.cat(said).tolist()) == np.concatenate(tens).tolist()
 
 
 @pytest.mark.parametrize("unit", CELLS)
@@ -195,7 +176,6 @@ def test_padding_costs_nothing():
     chunk = next(Recordings(recordings, 5).whole())
     costly = model.eval()(chunk._replace(mask=torch.ones_like(chunk.mask)))
     assert (costly.sum((1, 2)) - padded.sum(1)).abs().min() > 1
-    # Nor does it change the mean: that is over the steps of the recordings.
     torch.testing.assert_close(
         loss(model, chunk), padded.sum(1) / chunk.mask.sum(), rtol=1e-12, atol=0
     )
@@ -215,15 +195,15 @@ def test_the_references_are_the_densities_they_say():
     rng = np.random.default_rng(0)
     walks = [np.cumsum(rng.standard_normal(500)) / 10 for _ in range(4)]
     train, test = Recordings(walks[:2], 2), Recordings(walks[2:], 2)
-    x, y = np.split(np.concatenate([windows(walk) for walk in walks[:2]]), [SEEN], 1)
-    seen, said = np.split(np.concatenate([windows(walk) for walk in walks[2:]]), [SEEN], 1)
+    x, y = np.split(np.concatenate([speech.windows(walk) for walk in walks[:2]]), [SEEN], 1)
+    seen, said = np.split(np.concatenate([speech.windows(walk) for walk in walks[2:]]), [SEEN], 1)
     white = -scipy.stats.norm.logpdf(said).sum(1).mean()
-    assert memoryless(test) == pytest.approx(white, rel=1e-12)
+    assert speech.memoryless(test) == pytest.approx(white, rel=1e-12)
     weights = np.linalg.solve(x.T @ x, x.T @ y)
     spread = np.sqrt(((y - x @ weights) ** 2).mean(0))
     expected = -scipy.stats.norm.logpdf(said, seen @ weights, spread).sum(1).mean()
-    assert linear(train, test) == pytest.approx(expected, rel=1e-10)
-    assert linear(train, test) < memoryless(test) - 1
+    assert speech.linear(train, test) == pytest.approx(expected, rel=1e-10)
+    assert speech.linear(train, test) < speech.memoryless(test) - 1
 
 
 LAYERS = {unit: sympy.lambdify("H", count(cell).subs("D", SEEN)) for unit, cell in CELLS.items()}
@@ -236,24 +216,33 @@ def total(unit, size):
 
 def test_the_layers_have_twenty_thousand_parameters_and_the_matched_ones_are_equal_in_all():
     assert OUTPUTS == 20 * (10 + 10 + 1)
-    for unit, size in SIZES.items():
+    for unit, size in speech.SIZES.items():
         assert size == min(range(1, 300), key=lambda h: abs(total(unit, h)[0] - 20_000))
         model = Model(unit, size, [0], 1, FLOOR)
         assert sum(p.numel() for p in model.parameters()) == total(unit, size)[1]
-    target = total("tanh", SIZES["tanh"])[1]
-    for unit, size in MATCHED.items():
+    target = total("tanh", speech.SIZES["tanh"])[1]
+    for unit, size in speech.MATCHED.items():
         assert size == min(range(1, 300), key=lambda h: abs(total(unit, h)[1] - target))
 
 
 def test_the_papers_units_come_first_and_differ_in_nothing_else():
-    others = [{k: v for k, v in p.items() if k not in ("unit", "size")} for p in SPEECH.points]
-    assert [p["unit"] for p in SPEECH.points] == ["gru", "tanh", "gru", "lstm", "gru", "lstm"]
+    others = [
+        {k: v for k, v in p.items() if k not in ("unit", "size")} for p in speech.SPEECH.points
+    ]
+    assert [p["unit"] for p in speech.SPEECH.points] == [
+        "gru",
+        "tanh",
+        "gru",
+        "lstm",
+        "gru",
+        "lstm",
+    ]
     assert all(other == others[1] for other in others[2:])
 
 
 def test_the_parts_share_no_take_and_have_all_sixteen_bits(shared_data):
     shared_data(spoken.NAME)
-    point = SPEECH.points[1]
+    point = speech.SPEECH.points[1]
     parts, _ = speech.load(point["speakers"], point["takes"], point["batch"])
     sizes = {part: len(of.pieces) for part, of in parts.items()}
     assert sizes == {"test": 100, "valid": 100, "train": 20 * point["takes"]}
@@ -264,28 +253,33 @@ def test_the_parts_share_no_take_and_have_all_sixteen_bits(shared_data):
     found = digits()
 
     def step(name):
-        return np.gcd.reduce(
-            np.concatenate([found.audio[k] for k in np.flatnonzero(found.speaker == name)]).astype(
-                int
-            )
-        )
+        mine = [found.audio[k].astype(int) for k in np.flatnonzero(found.speaker == name)]
+        return np.gcd.reduce(np.concatenate(mine))
 
     assert [step(name) for name in point["speakers"]] == [1, 1]
     assert step("nicolas") == 256  # eight bits: the floor would not be the quantisation step
 
 
-def test_a_small_point_is_trained_and_goes_on_after_a_kill(shared_data, in_float64, tmp_path):
+def test_a_small_point_learns_more_than_a_line_does(shared_data, in_float64, tmp_path):
     shared_data(spoken.NAME)
     in_float64.undo()
-    whole = speech.run(json.loads(json.dumps(SMALL)), tmp_path)
-    assert len(whole["test"]) == SMALL["seeds"] and len(whole["by rate"]["valid"]) == 2
-    assert max(whole["test"]) < whole["linear"] < whole["memoryless"]
-    assert np.shape(whole["test recordings"]) == (2, len(whole["steps"])) == (2, 50)
-    mean = whole["test recordings"].sum(1) / whole["steps"].sum()
-    assert mean == pytest.approx(whole["test"], abs=1e-3)
+    found = speech.run(json.loads(json.dumps(speech.SMALL)), tmp_path)
+    json.dumps(found, default=np.ndarray.tolist)  # as a record is written
+    assert len(found["test"]) == speech.SMALL["seeds"] and len(found["by rate"]["valid"]) == 2
+    assert max(found["test"]) < found["linear"] < found["memoryless"]
+    assert np.shape(found["test recordings"]) == (2, len(found["steps"])) == (2, 50)
+    mean = found["test recordings"].sum(1) / found["steps"].sum()
+    assert mean == pytest.approx(found["test"], abs=1e-3)
 
-    killed, calls = tmp_path / "killed", []
-    killed.mkdir()
+
+def test_a_killed_point_goes_on_to_the_same_result(in_float64, tmp_path):
+    in_float64.undo()
+    parts = {part: Recordings(audio(6, k), 2) for k, part in enumerate(("test", "valid", "train"))}
+    in_float64.setattr(speech, "load", lambda *_: (parts, 100.0))
+    point = {**speech.SMALL, "batch": 2, "chunk": 20}
+    whole = speech.run(point, tmp_path / "whole")
+
+    calls = []
 
     def judged(*given):
         calls.append(given)
@@ -295,8 +289,9 @@ def test_a_small_point_is_trained_and_goes_on_after_a_kill(shared_data, in_float
 
     in_float64.setattr(speech, "judge", judged)
     with pytest.raises(KeyboardInterrupt):
-        speech.run(SMALL, killed)
-    again = speech.run(SMALL, killed)
+        speech.run(point, tmp_path / "killed")
+    again = speech.run(point, tmp_path / "killed")
+    assert len(calls) == 4 + 1 + len(parts)  # the last epoch's once more, and the end's
     for part in ("train", "valid", "test", "test recordings"):
         assert np.array_equal(again[part], whole[part])
     assert again["by rate"]["seconds"] is None  # that stage was done

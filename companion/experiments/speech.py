@@ -155,7 +155,7 @@ def linear(fitted: Rolls, recordings: Rolls) -> float:
 
 
 def load(speakers: list[str], takes: int, batch: int) -> tuple[dict[str, Recordings], float]:
-    """Training on so many takes of each digit from the tenth on, validation, test; and s.
+    """Training, on so many takes of each digit from number 10 on, validation and test; and s.
 
     s is the training part's standard deviation in quantisation steps, by which all are divided.
     """
@@ -243,7 +243,8 @@ def _curve(history: History) -> dict[str, Any]:
     return {"updates": history.validated, "valid": values, "ended": history.ended}
 
 
-# Logarithms of the Gaussians' first deviations, evenly spaced from one to the other.
+# Logarithms of the Gaussians' first deviations, evenly from one to the other. Chosen on validation:
+# after four epochs a GRU was 0.9 to 2.5 nats better than with the same for all.
 QUIET, LOUD = -4.0, 1.0
 SIZES = {"tanh": 131, "gru": 72, "lstm": 61}  # some 20,000 parameters in the layer, as for music
 MATCHED = {"gru": 97, "lstm": 87}  # as many as tanh has, 75,352, with the read-out counted, to 1 %
@@ -251,6 +252,7 @@ RATES = [float(f"{rate:.3g}") for rate in np.geomspace(3e-4, 1e-2, 5)]
 
 
 def _point(unit: str, size: int, **other: Any) -> dict[str, Any]:
+    # The first two speakers by name; both use all 16 bits, as not every one of the six does.
     usual = {"speakers": ["george", "jackson"], "takes": 16, "batch": 8, "chunk": 100}
     long = {"epochs": 12, "patience": 3, "seeds": 3, "rates": RATES}
     return {"unit": unit, "size": size, **usual, **long, **other}
