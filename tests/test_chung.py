@@ -1,12 +1,17 @@
 """The rerun of Chung et al.: losses, chunks, and a small point trained again."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
-from companion.experiments.chung import CELLS, CHUNG, MATCHED, SIZES, Model, judge, loss
+from companion.experiments import load
+from companion.experiments.chung import CELLS, CHUNG, MATCHED, PAPER, SIZES, Model, judge, loss
 from companion.experiments.rolls import KEYS, Rolls
 from companion.parameters import count
+
+STORED = Path(__file__).parents[1] / "book" / "results" / "chung.json.gz"
 
 
 def pieces(count=5, seed=0):
@@ -115,3 +120,26 @@ def test_the_sizes_are_the_papers_and_the_matched_ones_match():
 def test_no_point_of_the_grid_is_there_twice_and_the_papers_come_first():
     assert [p["unit"] for p in CHUNG.points[1:4]] == ["tanh", "gru", "lstm"]
     assert len(CHUNG.points) == 1 + 4 * 3 + 2 * 2 + 3 * 3
+
+
+def test_what_is_stored_is_small_and_of_the_current_grid():
+    records = load(STORED)
+    settings = [record["settings"] for record in records]
+    assert settings == [point for point in CHUNG.points if point in settings]
+    for points in PAPER.values():
+        assert sum(point in settings for point in points) in (0, len(points))
+    assert STORED.stat().st_size < 300_000
+    for record in records:
+        result, of = record["result"], record["settings"]
+        assert result["rate"] in of["rates"]
+        assert len(result["by seed"]["ended"]) == len(result["test"]) == of["seeds"]
+        total = np.sum(result["test pieces"], axis=1) / sum(result["frames"])
+        np.testing.assert_allclose(total, result["test"], rtol=1e-5)
+
+
+def test_the_rate_is_the_one_with_the_lowest_validation():
+    for record in load(STORED):
+        valid = np.array(record["result"]["by rate"]["valid"], float)
+        best = np.nanmin(valid, axis=0)
+        chosen = best[record["settings"]["rates"].index(record["result"]["rate"])]
+        assert chosen == best.min()

@@ -5,8 +5,10 @@ Everything that needs these files is here; what the loaders do with others is in
 
 import csv
 import io
+import json
 import tarfile
 import wave
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,6 +24,8 @@ from companion.data import (
     spoken,
     sunspots,
 )
+
+RESULTS = Path(__file__).parents[1] / "book" / "results"
 
 
 def test_sunspots(shared_data):
@@ -131,3 +135,23 @@ def test_the_archive_of_the_recordings_gives_the_same_digits(shared_data, monkey
         found = digits()  # its content is checked against the sum in the package
     assert all(map(np.array_equal, found.audio, expected.audio))
     assert all(map(np.array_equal, found[1:4], expected[1:4]))
+
+
+def test_the_small_point_of_the_rerun_is_the_stored_one(shared_data, tmp_path):
+    """Chung et al. again: two rates and two seeds of a small GRU, three epochs on the chorales."""
+    from companion.experiments import chung, load
+
+    shared_data("JSB_Chorales.mat")
+    (stored,) = [r for r in load(RESULTS / "chung.json.gz") if r["settings"] == chung.SMALL]
+    made = chung.run(chung.SMALL, tmp_path)
+    assert made["rate"] == stored["result"]["rate"]
+    for part in ("train", "valid", "test"):
+        np.testing.assert_allclose(made[part], stored["result"][part], rtol=0.01)
+
+
+def test_the_originals_that_are_played_are_in_the_test_part(shared_data):
+    stored = json.loads((RESULTS / "played.json").read_text(encoding="utf-8"))
+    for name, frames in stored.items():
+        shared_data(f"{name}.mat")
+        piece = music(name).test[0]
+        assert frames == [np.flatnonzero(frame).tolist() for frame in piece[: len(frames)]]

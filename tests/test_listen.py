@@ -44,7 +44,7 @@ def test_the_files_on_the_page_are_what_the_models_play():
     assert files == set(made)
     for name, sound in made.items():
         assert np.abs(stored(name) - sound.astype(int)).max() <= 1, name
-        assert len(sound) < 130_000
+        assert len(sound) < 90_000
 
 
 def test_the_files_differ_from_one_another():

@@ -22,6 +22,8 @@ EXPERIMENTS = {
     "memory": "companion.experiments.memory:MEMORY",
     "counting": "companion.experiments.counting:COUNTING",
     "chung": "companion.experiments.chung:CHUNG",
+    "speech": "companion.experiments.speech:SPEECH",
+    "forecasting": "companion.experiments.forecasting:FORECASTING",
 }
 
 __all__ = ["EXPERIMENTS", "Experiment", "grid", "load", "select"]

@@ -23,8 +23,8 @@ from companion.experiments.export import load
 from companion.experiments.store import Record
 
 RATE = 8000  # samples a second, one byte each
-SECONDS = {"JSB_Chorales": 0.4, "Nottingham": 0.2, "MuseData": 0.2, "Piano_midi": 0.2}  # a frame
-HEARD = slice(16, 56)  # of the 96 frames: the last 16 of the original's start, and 40 more
+SECONDS = {"JSB_Chorales": 0.3, "Nottingham": 0.2, "MuseData": 0.2, "Piano_midi": 0.2}  # a frame
+HEARD = slice(20, 56)  # of the 96 frames: the last 12 of the original's start, and 24 more
 
 Frames = Sequence[Sequence[int]]  # the keys that are down, 0 … 87, frame by frame
 
