@@ -61,8 +61,8 @@ class Model(torch.nn.Module):
 
     def forward(self, xs: Tensor, steps: slice) -> Tensor:
         """(K, E, B, 24, 3): quantiles of the corrections, from the states at some of the steps."""
-        states = self.layer(xs)[0] if self.layer else xs
-        found: Tensor = self.readout(states[steps]).unflatten(-1, (walk.HORIZONS, -1))
+        states = self.layer(xs)[0][steps] if self.layer else xs  # without a loop: those steps only
+        found: Tensor = self.readout(states).unflatten(-1, (walk.HORIZONS, -1))
         return found
 
 
@@ -127,7 +127,8 @@ def nets(
         for fold, rows in zip(prepared, hours, strict=True):
             rows = np.minimum(np.pad(rows, ((0, 0), (0, most - rows.shape[1])), "edge"),
                               len(fold.x) - walk.HORIZONS - 1)  # fmt: skip
-            xs.append(torch.tensor(fold.x[rows])[:, None].expand(-1, each, -1, -1))
+            read = rows if loop else rows[steps]
+            xs.append(torch.tensor(fold.x[read])[:, None].expand(-1, each, -1, -1))
             late = torch.tensor(fold.wanted[rows[steps]])
             wanted.append(late[:, None].expand(-1, each, -1, -1))
         return Batch(torch.cat(xs, 1), torch.cat(wanted, 1))
