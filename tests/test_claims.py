@@ -99,6 +99,8 @@ def test_each_claim_has_a_cell_and_says_what_it_shows():
         ("3", {"holds": 0.0}, "the evidence fails"),
         ("2", {"refuted": True, "under": False}, "the evidence fails"),
         ("better", {"holds": True}, "the table is wrong"),
+        ("turing", {"refuted": True}, "the table is wrong"),
+        ("min-gru", {"refuted": True, "under": True}, "the table is wrong"),
     ],
 )
 def test_no_verdict_without_its_evidence(name, evidence, says):
@@ -113,18 +115,22 @@ def test_no_verdict_from_evidence_that_says_two_things_or_half_a_thing(evidence)
 
 
 SABOTAGE = {  # a claim: a piece of its cells, and what to put in its place
-    "question": ("U=np.zeros((8, 8))", "U=np.eye(8)"),
+    "question": ("np.zeros((8, 8))", "np.eye(8)"),
+    "2": ("0.75 * own", "0.1 * own"),
     "3": ("kept = after_noise(bf=40.0, bi=-40.0)", "kept = after_noise(bf=9.0, bi=-40.0)"),
     "4": ('uses(lstm, "sigmoid"), uses(gru, "sigmoid")', '(uses(gru, "sigmoid"),) * 2'),
-    "5": ("(rnn, 100)", "(rnn, 80)"),
+    "6": ('both("copy", 40, "forget 5")', 'both("copy", 40, "forget 1")'),
     "14": ('main.refute("A5")', "any(main.on_integers(main.examples['A5']))"),
+    "reset": ("under=reset.prove()", 'under=any(reset.on_integers(reset.examples["R1"]))'),
     "special": ("np.array([3.0])", "np.array([0.9])"),
+    "open-reset": ("bz=np.full(4, 50.0)", "bz=np.full(4, 5.0)"),
     "min-gru": ("np.full((1, 1), 5.0)", "np.full((1, 1), 0.5)"),
     "keras": ("3 * 32", "2 * 32"),
     "num-units": ("(gru, 1, 32, rng)", "(gru, 1, 31, rng)"),
     "clipping": ("min(1.0, limit", "(limit"),
     "falling-loss": ("w - 0.003 * wrong", "w + 0.003 * wrong"),
     "shifted": (".cumsum()", ""),
+    "turing": ("2.0**53", "2.0**52"),
 }
 
 
@@ -134,7 +140,6 @@ def test_a_verdict_falls_when_its_evidence_is_spoilt(name):
     source = "\n".join(cell.source for cell in CLAIMS[name]["cells"])
     assert source.count(old) == 1
     names = court() | {"main": court()["theorems"]["The GRU is an LSTM"]}
-    names["by"] = "computed"
     exec("from companion import min_gru\nstart = np.zeros(32)\nnoise = np.ones((200, 1))", names)
     exec(source, dict(names))
     spoilt = source.replace(old, new)
