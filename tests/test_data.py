@@ -8,6 +8,7 @@ import io
 import json
 import tarfile
 import wave
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,26 @@ def test_the_archive_of_the_recordings_gives_the_same_digits(shared_data, monkey
         found = digits()  # its content is checked against the sum in the package
     assert all(map(np.array_equal, found.audio, expected.audio))
     assert all(map(np.array_equal, found[1:4], expected[1:4]))
+
+
+def test_the_official_parts_of_the_music_overlap(shared_data):
+    """What the chapter on Chung et al. says of the chorales and of Nottingham."""
+    shared_data("JSB_Chorales.mat")
+
+    def shared(a, b):
+        """The share of the shorter piece's frames that stand in the other in the same order."""
+        frames = [[frame.tobytes() for frame in piece] for piece in (a, b)]
+        blocks = SequenceMatcher(None, *frames, autojunk=False).get_matching_blocks()
+        return round(sum(block.size for block in blocks) / min(len(a), len(b)), 2)
+
+    jsb = music("JSB_Chorales")
+    assert shared(jsb.train[14], jsb.valid[33]) == 1
+    assert shared(jsb.train[110], jsb.valid[51]) == 0.75
+    assert shared(jsb.train[198], jsb.test[50]) == 0.69
+    assert shared(jsb.train[14], jsb.valid[51]) < 0.2
+    shared_data("Nottingham.mat")
+    pieces = [{piece.tobytes() for piece in part} for part in music("Nottingham")]
+    assert [len(pieces[0] & pieces[1]), len(pieces[0] & pieces[2])] == [1, 1]
 
 
 def test_the_small_point_of_the_rerun_is_the_stored_one(shared_data, tmp_path):
