@@ -21,7 +21,8 @@ ROOT = Path(__file__).parents[1]
 PYODIDE = ("numpy==2.0.2", "sympy==1.13.3")
 # The modules that stand on torch, matplotlib or dask.
 NEED_EXTRAS = (
-    "companion.draw", "companion.nn", "companion.train", "companion.experiments.chung", "companion.experiments.counting",
+    "companion.draw", "companion.nn", "companion.train", "companion.experiments.chung",
+    "companion.experiments.counting",
     "companion.experiments.forecasting", "companion.experiments.listen",
     "companion.experiments.memory", "companion.experiments.progress",
     "companion.experiments.rolls", "companion.experiments.running",
