@@ -266,7 +266,7 @@ def fused(
     reverse: bool = False,
     mask: Tensor | None = None,
 ) -> tuple[Tensor, States]:
-    """What :func:`companion.nn.loop.loop` computes, faster: outputs (T, …, H, B), last state.
+    """What :func:`companion.nn.loop` computes, faster: outputs (T, …, H, B), last state.
 
     The arguments are the same, but step must be the cell itself, not a compiled one, with p's
     matrices in capital letters. With a mask, the plain loop runs. A second derivative is refused.
