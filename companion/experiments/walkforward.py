@@ -240,11 +240,11 @@ def bootstrap(daily: Array, rng: np.random.Generator, draws: int = 2000, block: 
     so errors that last for days stay together. For a difference, give the difference of two.
     """
     seeds, days = daily.shape
-    means = np.empty(draws)
-    for k in range(draws):
-        first = rng.integers(days, size=-(-days // block))
-        chosen = ((first[:, None] + np.arange(block)) % days).ravel()[:days]
-        means[k] = daily[rng.integers(seeds, size=seeds)][:, chosen].mean()
+    first = rng.integers(days, size=(draws, -(-days // block), 1))
+    chosen = ((first + np.arange(block)) % days).reshape(draws, -1)[:, :days]
+    by_seed = daily[:, chosen].mean(-1).T
+    who = rng.integers(seeds, size=(draws, seeds))
+    means: Array = np.take_along_axis(by_seed, who, 1).mean(1)
     return means
 
 
