@@ -56,7 +56,7 @@ def load(series: str, with_weather: bool = False) -> Data:
 
     >>> data = load("JFK", with_weather=True)
     >>> data.y[:5], data.others.shape
-    (array([ 3., 27., 20., 23., 16.]), (8755, 4))
+    (array([ 3., 16., 16., 23., 18.]), (8755, 4))
     """
     times, scheduled, names = departures()
     summer = (times >= np.datetime64("2013-03-10T07")) & (times < np.datetime64("2013-11-03T06"))
@@ -110,7 +110,8 @@ def as_before(data: Data, days: int, t: Array) -> Array:
     back = hour - 24 * days
     # An hour that the clocks leave out, or have twice, is never more than t itself.
     back = np.minimum(back + (data.clock[hour] - 24 * days - data.clock[back]), t[:, None])
-    return data.y[back]
+    found: Array = data.y[back]
+    return found
 
 
 def anchor(data: Data, form: str, t: Array) -> Array:
