@@ -44,8 +44,7 @@ class _Rows:
     def __matmul__(self, v: Tensor) -> Tensor:
         return torch.bmm(v, self.W.mT)
 
-    def sum(self, _: int) -> Tensor:
-        """W 1, the sums of its rows, as a row."""
+    def sum(self, _: int) -> Tensor:  # W 1, as a row
         return self.W.sum(-1).unsqueeze(1)
 
 
@@ -284,8 +283,7 @@ def fused(
     if mask is not None:
         return loop(step, xs, state, p, reverse, mask)
     plan = _plan(step)
-    stacked = state[0].ndim == 3
-    models = len(state[0]) if stacked else 1
+    models = len(state[0]) if (stacked := state[0].ndim == 3) else 1
 
     def rows(x: Tensor) -> Tensor:  # (T, …, D, B) to (E, T, B, D)
         return x.mT.movedim(0, -3).expand(models, -1, -1, -1)
