@@ -151,7 +151,8 @@ class Quiet(SimpleHTTPRequestHandler):
         """Say nothing of each request."""
 
 
-@pytest.fixture(scope="session")
+# For this file only: while it is open, its event loop keeps others in this process from running.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     names = ("chromium", "chromium-browser", "google-chrome")
     program = next((path for path in map(shutil.which, names) if path), None)
