@@ -109,8 +109,8 @@ def run(settings: dict[str, Any], scratch: Path) -> dict[str, Any]:
     best = int(np.argmin(history.best()[1]))
     return {
         "rate": rate,
-        "by rate": _curve(searched) | {"seconds": spent},
-        "by seed": _curve(history) | {"seconds": seconds},
+        "by rate": curve(searched) | {"seconds": spent},
+        "by seed": curve(history) | {"seconds": seconds},
         "train": costs["train"].sum(1) / parts["train"].lengths.sum(),
         "valid": costs["valid"].sum(1) / parts["valid"].lengths.sum(),
         "test": costs["test"].sum(1) / parts["test"].lengths.sum(),
@@ -159,7 +159,7 @@ def _stage(
     return history, model, float(f"{np.median(np.diff(clock) if len(clock) > 1 else [0]):.3g}")
 
 
-def _curve(history: History) -> dict[str, Any]:
+def curve(history: History) -> dict[str, Any]:
     """Validation after each epoch, for each model, to four digits; None where it had ended."""
     values = [
         [float(f"{v:.4g}") if np.isfinite(v) else None for v in row] for row in history.validations

@@ -30,7 +30,7 @@ import torch
 from torch import Tensor
 
 from companion.data.spoken import digits
-from companion.experiments.chung import CELLS, judge, loss
+from companion.experiments.chung import CELLS, curve, judge, loss
 from companion.experiments.experiment import Experiment
 from companion.experiments.rolls import Chunk, Rolls
 from companion.nn import Readout, Recurrent
@@ -185,8 +185,8 @@ def run(settings: dict[str, Any], scratch: Path) -> dict[str, Any]:
     nats = {part: judge(model, of).double().numpy() for part, of in parts.items()}
     return {
         "rate": rate,
-        "by rate": _curve(searched) | {"seconds": spent},
-        "by seed": _curve(history) | {"seconds": seconds},
+        "by rate": curve(searched) | {"seconds": spent},
+        "by seed": curve(history) | {"seconds": seconds},
         **{part: nats[part].sum(1) / parts[part].lengths.sum() for part in parts},
         "test recordings": nats["test"].round(2),
         "steps": parts["test"].lengths,
@@ -233,14 +233,6 @@ def _stage(
         history = error.history
     spent = np.diff(clock)  # none if the stage was finished before the run was resumed
     return history, model, float(f"{np.median(spent):.3g}") if len(spent) else None
-
-
-def _curve(history: History) -> dict[str, Any]:
-    """Validation after each epoch, for each model, to four digits; None where it had ended."""
-    values = [
-        [float(f"{v:.4g}") if np.isfinite(v) else None for v in row] for row in history.validations
-    ]
-    return {"updates": history.validated, "valid": values, "ended": history.ended}
 
 
 # Logarithms of the Gaussians' first deviations, evenly from one to the other. Chosen on validation:
