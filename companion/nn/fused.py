@@ -237,7 +237,7 @@ class _Fused(torch.autograd.Function):
         found = plan.weigh(kept, flat, p, [*wanted, *(f"d{name}" for name in plan.parameters)])
         d_xs = [found.get(f"d{name}") for name in plan.inputs]
         # An input that the cell does not read has the gradient 0, which torch calls None.
-        d_xs = [d.unflatten(1, (length, batch)) if isinstance(d, Tensor) else None for d in d_xs]
+        d_xs = [d.unflatten(1, (length, batch)) if hasattr(d, "ndim") else None for d in d_xs]
         return None, None, *d_xs, *d_state, *(found[f"d{name}"] for name in plan.parameters)
 
 
