@@ -160,16 +160,18 @@ _AXE_OPTIONS = {
     "rules": {
         "label-content-name-mismatch": {"enabled": True},
         "target-size": {"enabled": True},
-        "color-contrast": {"enabled": False},  # below
     },
 }
 
-# Contrast, which takes axe three quarters of its time on a page of a thousand coloured words, is
-# judged on one text of each look: one colour on one background in one size, weight and opacity.
-# MathJax draws a formula with hundreds of elements whose glyphs are in the style sheet, where axe
-# sees no text. What it has to see, the container and its MathML, stays; the rest gives way to its
-# size.
-_BARE = """() => {
+# axe's time grows with the elements of a page, and most of them are alike. So, before it looks:
+# - MathJax draws a formula with hundreds of elements whose glyphs are in the style sheet, where
+#   axe sees no text. What it has to see, the container and its MathML, stays; the rest gives way
+#   to its size.
+# - Contrast is judged on one text of each look: one colour on one background in one size, weight
+#   and opacity. It is marked.
+# - The words of a program and of a signature are coloured one by one; those without a mark become
+#   plain text.
+_LIGHTER = """() => {
   const all = [...document.querySelectorAll('mjx-container > mjx-math')];
   const sizes = all.map(drawn => drawn.getBoundingClientRect());
   all.forEach((drawn, k) => {
@@ -177,9 +179,6 @@ _BARE = """() => {
     drawn.style.cssText =
       `display: inline-block; width: ${sizes[k].width}px; height: ${sizes[k].height}px`;
   });
-}"""
-
-_CONTRAST = """() => {
   const looks = new Map();
   for (const element of document.querySelectorAll('body *')) {
     const text = [...element.childNodes].some(n => n.nodeType === 3 && n.data.trim());
@@ -198,8 +197,13 @@ _CONTRAST = """() => {
     }
     if (!looks.has(look.join())) looks.set(look.join(), element);
   }
-  const rule = {type: 'rule', values: ['color-contrast']};
-  return axe.run([...looks.values()], {resultTypes: ['violations'], preload: false, runOnly: rule});
+  looks.forEach(element => element.setAttribute('data-look', ''));
+  for (const word of document.querySelectorAll('pre span, .sig span')) {
+    const plain = word.getAttributeNames().every(name => name === 'class');
+    if (plain && !word.childElementCount) word.replaceWith(word.textContent);
+  }
+  document.querySelectorAll('pre').forEach(program => program.normalize());
+  axe.configure({rules: [{id: 'color-contrast', selector: '[data-look]'}]});
 }"""
 
 _WIDE = """() => {
@@ -282,9 +286,8 @@ def look(browser: Browser, host: str, site: Path, path: str, wide: Mode = "light
 
 def _violations(tab: Page) -> Faults:
     tab.evaluate(AXE_SCRIPT)
-    tab.evaluate(_BARE)
+    tab.evaluate(_LIGHTER)
     found = tab.evaluate("options => axe.run(document, options)", _AXE_OPTIONS)["violations"]
-    found += tab.evaluate(_CONTRAST)["violations"]
     return [
         f"{rule['id']}: {node['html'][:150]} {node['failureSummary'][:200]}"
         for rule in found
