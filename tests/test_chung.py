@@ -7,7 +7,17 @@ import pytest
 import torch
 
 from companion.experiments import load
-from companion.experiments.chung import CELLS, CHUNG, MATCHED, PAPER, SIZES, Model, judge, loss
+from companion.experiments.chung import (
+    CELLS,
+    CHUNG,
+    MATCHED,
+    PAPER,
+    SIZES,
+    Model,
+    judge,
+    living,
+    loss,
+)
 from companion.experiments.rolls import KEYS, Rolls
 from companion.parameters import count
 
@@ -83,6 +93,30 @@ def test_each_model_may_have_pieces_of_its_own():
     for k, seed in enumerate((1, 2)):
         alone = loss(model, rolls.draw(0, 20, [seed]))[k]
         torch.testing.assert_close(together[k], alone, rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("seeds", [[1, 1, 1], [1, 2, 3]])
+def test_what_has_ended_is_left_out_and_the_others_do_not_notice(seeds):
+    rolls = Rolls(pieces(), 2)
+    every, some = (model_of("lstm", rolls, (1, 2, 3)) for _ in range(2))
+    some.alive = np.array([True, False, True])
+    for step in range(3):  # the state goes on
+        chunk = rolls.draw(step, 20, seeds)
+        all_of_them, found = loss(every, chunk), loss(some, chunk)
+        torch.testing.assert_close(found[[0, 2]], all_of_them[[0, 2]], rtol=1e-12, atol=0)
+        assert found[1] == 0 != all_of_them[1]
+        for model, value in ((every, all_of_them), (some, found)):
+            model.zero_grad()
+            value.sum().backward()
+        for one, other in zip(every.parameters(), some.parameters(), strict=True):
+            torch.testing.assert_close(other.grad[[0, 2]], one.grad[[0, 2]], rtol=1e-10, atol=1e-14)
+            assert not other.grad[1].any()
+    found, whole = judge(some, rolls)[[0, 2]], judge(every, rolls)[[0, 2]]
+    torch.testing.assert_close(found, whole, rtol=1e-12, atol=0)
+    every.train(), some.train()
+    noisy = living(every, chunk, {k: 2 * p for k, p in every.named_parameters()})
+    found = living(some, chunk, {k: 2 * p for k, p in some.named_parameters()})
+    torch.testing.assert_close(found[[0, 2]], noisy[[0, 2]], rtol=1e-12, atol=0)
 
 
 def test_an_untrained_model_starts_near_the_notes_own_frequencies():

@@ -9,7 +9,7 @@ models of a stage are trained side by side.
 from __future__ import annotations
 
 import time
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,15 @@ class Model(torch.nn.Module):
     """A layer and a read-out of 88 log-odds, E models at once: nats of each frame of each piece.
 
     state (E, parts, B, H): where the last chunk ended, so that the next one goes on there. It is a
-    buffer so that a checkpoint has it.
+    buffer so that a checkpoint has it. alive (E,): which are still in training, told by `train`.
     """
 
     state: Tensor
 
     def __init__(self, unit: str, size: int, seeds: list[int], batch: int, log_odds: Any) -> None:
         super().__init__()
+        self.alive = np.ones(len(seeds), bool)
+        self.like = lru_cache(1)(lambda n: Model(unit, size, seeds[:n], batch, log_odds))
         rng = [np.random.default_rng([seed, 0]) for seed in seeds]
         stacked: dict[str, Any] = {"models": len(seeds), "rng": rng, "dtype": torch.float32}
         self.layer = Recurrent(CELLS[unit], KEYS, size, **stacked)
@@ -74,22 +76,41 @@ class Model(torch.nn.Module):
         return costs * mask
 
 
+def living(model: Any, chunk: Chunk, given: dict[str, Tensor] | None = None) -> Tensor:
+    """Nats (E, T, B) of the models that are still in training; 0 for the others, not computed.
+
+    given: parameters in place of the model's. Most rates of a search end long before the last one.
+    """
+    given = given or dict(model.named_parameters())
+    if model.alive.all():
+        everything: Tensor = torch.func.functional_call(model, given, (chunk,))
+        return everything
+    at = torch.from_numpy(np.flatnonzero(model.alive))
+    few = model.like(len(at)).train(model.training)
+    few.state = model.state[at]
+    if chunk.mask.ndim == 3:  # each has pieces of its own
+        chunk = Chunk(chunk.inputs[:, at], chunk.targets[:, at], chunk.mask[:, at], chunk.first)
+    nats: Tensor = torch.func.functional_call(few, {k: p[at] for k, p in given.items()}, (chunk,))
+    model.state = model.state.index_copy(0, at, few.state)
+    return nats.new_zeros(len(model.alive), *nats.shape[1:]).index_copy(0, at, nats)
+
+
 def loss(model: Any, chunk: Chunk, noise: float = 0.0) -> Tensor:
     """Nats for each frame (E,): the mean over the frames of the chunk, padding left out."""
     if noise:  # Graves 2011: every weight is moved at random while the gradient is computed
         moved = {k: p + noise * torch.randn_like(p) for k, p in model.named_parameters()}
-        nats = torch.func.functional_call(model, moved, (chunk,))
+        nats = living(model, chunk, moved)
     else:
-        nats = model(chunk)
+        nats = living(model, chunk)
     each: Tensor = nats.sum((1, 2)) / chunk.mask.sum((0, -1))
     return each
 
 
 @torch.no_grad()
 def judge(model: Any, rolls: Rolls) -> Tensor:
-    """Nats (E, pieces), each summed over the piece's frames."""
+    """Nats (E, pieces), each summed over the piece's frames; 0 where training has ended."""
     model.eval()
-    return torch.cat([model(chunk).sum(1) for chunk in rolls.whole()], 1)[:, rolls.back]
+    return torch.cat([living(model, chunk).sum(1) for chunk in rolls.whole()], 1)[:, rolls.back]
 
 
 def run(settings: dict[str, Any], scratch: Path) -> dict[str, Any]:

@@ -47,6 +47,7 @@ class Run:
 
     def step(self, loss: Callable[[Any, Any], Tensor], batch: Any) -> None:
         """Loss, gradient, clipping, a step of the optimiser, a row of the table."""
+        self.tell()
         s, before = self.done, snapshot(self.model)
         value = loss(self.model, batch)
         if self.members is None:
@@ -78,6 +79,11 @@ class Run:
         members.hold(self.model)
         self.done += 1
 
+    def tell(self) -> None:
+        """Let a model that wants to know it have who is still in training."""
+        if self.members is not None and hasattr(self.model, "alive"):
+            self.model.alive = self.members.alive.copy()  # type: ignore[assignment]
+
     def factor(self, step: int) -> float:
         """What the schedule makes of the rate."""
         factor = 1.0 if self.schedule is None else float(self.schedule(step))
@@ -90,6 +96,7 @@ class Run:
     def validate(self, validate: Callable[[Any], Any], patience: int | None) -> None:
         """A validation: kept in the table, and judged."""
         assert self.members is not None
+        self.tell()
         before = modes(self.model)
         self.model.eval()
         with torch.no_grad():
@@ -112,6 +119,8 @@ class Run:
         """Leave each model in its best or last good state; the history, or NonFiniteError."""
         assert self.members is not None
         self.members.finish(self.model)
+        if hasattr(self.model, "alive"):
+            self.model.alive = np.ones_like(self.members.alive)  # type: ignore[assignment]
         history = self.table.history(tuple(self.members.ended))
         if self.failed:
             raise NonFiniteError(self._failure(history), history)
