@@ -4,6 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -44,6 +45,22 @@ def shared_data() -> Callable[[str], Path]:
         pytest.skip(reason)
 
     return find
+
+
+@pytest.fixture
+def chunks_in_float64(monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], None]:
+    """Training is in float32; what is computed is tested in float64. For the class that cuts."""
+
+    def double(cls: Any) -> None:
+        cut = cls._cut
+
+        def doubled(*given: Any) -> Any:
+            chunk = cut(*given)
+            return chunk._replace(**{k: getattr(chunk, k).double() for k in chunk._fields[:3]})
+
+        monkeypatch.setattr(cls, "_cut", doubled)
+
+    return double
 
 
 @pytest.fixture(scope="session")

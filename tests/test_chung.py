@@ -7,18 +7,9 @@ import pytest
 import torch
 
 from companion.experiments import load
-from companion.experiments.chung import (
-    CELLS,
-    CHUNG,
-    MATCHED,
-    PAPER,
-    SIZES,
-    Model,
-    judge,
-    living,
-    loss,
-)
+from companion.experiments.chung import CELLS, CHUNG, MATCHED, PAPER, SIZES, Model
 from companion.experiments.rolls import KEYS, Rolls
+from companion.experiments.stacks import judge, living, loss
 from companion.parameters import count
 
 STORED = Path(__file__).parents[1] / "book" / "results" / "chung.json.gz"
@@ -30,15 +21,8 @@ def pieces(count=5, seed=0):
 
 
 @pytest.fixture(autouse=True)
-def in_float64(monkeypatch):
-    """Training is in float32; what is computed is tested in float64."""
-    cut = Rolls._cut
-
-    def doubled(*given):
-        chunk = cut(*given)
-        return chunk._replace(**{k: getattr(chunk, k).double() for k in chunk._fields[:3]})
-
-    monkeypatch.setattr(Rolls, "_cut", doubled)
+def in_float64(chunks_in_float64):
+    chunks_in_float64(Rolls)
 
 
 def model_of(unit, rolls, seeds=(1, 2)):

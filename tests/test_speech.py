@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from companion.data import digits, spoken
-from companion.experiments import speech
-from companion.experiments.chung import CELLS, judge, loss
+from companion.experiments import speech, stacks
+from companion.experiments.chung import CELLS
 from companion.experiments.speech import MIXED, OUTPUTS, SAID, SEEN, Model, Recordings, costs
+from companion.experiments.stacks import judge, loss
 from companion.parameters import count
 
 FLOOR = -5.0
@@ -26,15 +27,8 @@ def audio(count=5, seed=0):
 
 
 @pytest.fixture(autouse=True)
-def in_float64(monkeypatch):
-    """Training is in float32; what is computed is tested in float64, from float32 samples."""
-    cut = Recordings._cut
-
-    def doubled(*given):
-        chunk = cut(*given)
-        return chunk._replace(**{k: getattr(chunk, k).double() for k in chunk._fields[:3]})
-
-    monkeypatch.setattr(Recordings, "_cut", doubled)
+def in_float64(chunks_in_float64, monkeypatch):
+    chunks_in_float64(Recordings)
     return monkeypatch
 
 
@@ -287,7 +281,7 @@ def test_a_killed_point_goes_on_to_the_same_result(in_float64, tmp_path):
             raise KeyboardInterrupt
         return judge(*given)
 
-    in_float64.setattr(speech, "judge", judged)
+    in_float64.setattr(stacks, "judge", judged)
     with pytest.raises(KeyboardInterrupt):
         speech.run(point, tmp_path / "killed")
     again = speech.run(point, tmp_path / "killed")

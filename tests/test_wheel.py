@@ -26,7 +26,7 @@ NEED_EXTRAS = (
     "companion.experiments.forecasting", "companion.experiments.listen",
     "companion.experiments.memory", "companion.experiments.progress",
     "companion.experiments.rolls", "companion.experiments.running",
-    "companion.experiments.speech",
+    "companion.experiments.speech", "companion.experiments.stacks",
 )  # fmt: skip
 
 DOCTESTS = f"""

@@ -19,9 +19,7 @@ rounding alone.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +28,10 @@ import torch
 from torch import Tensor
 
 from companion.data.spoken import digits
-from companion.experiments.chung import CELLS, curve, judge, loss
+from companion.experiments.chung import CELLS
 from companion.experiments.experiment import Experiment
 from companion.experiments.rolls import Chunk, Rolls
-from companion.nn import Readout, Recurrent
-from companion.nn.fused import fused
-from companion.train import History, NonFiniteError, train
+from companion.experiments.stacks import Stack, search
 
 SEEN, SAID, MIXED = 20, 10, 20  # samples that a step sees, that it predicts; Gaussians
 OUTPUTS = MIXED * (1 + 2 * SAID)
@@ -88,46 +84,22 @@ def costs(outputs: Tensor, targets: Tensor, floor: float) -> Tensor:
     return -torch.logsumexp(torch.log_softmax(logits, -1) + each, -1)
 
 
-class Model(torch.nn.Module):
-    """A layer and a read-out of the mixture, E models at once: nats of each step of each recording.
+class Model(Stack):
+    """A layer and a read-out of the mixture: nats of each step of each recording.
 
-    floor: the least logarithm of a standard deviation. state (E, parts, B, H): where the last chunk
-    ended, so that the next one goes on there; a buffer, so that a checkpoint has it.
+    floor: the least logarithm of a standard deviation.
     """
 
-    state: Tensor
-
     def __init__(self, unit: str, size: int, seeds: list[int], batch: int, floor: float) -> None:
-        super().__init__()
-        rng = [np.random.default_rng([seed, 0]) for seed in seeds]
-        stacked: dict[str, Any] = {"models": len(seeds), "rng": rng, "dtype": torch.float32}
-        self.layer = Recurrent(CELLS[unit], SEEN, size, **stacked)
-        self.layer.loop = fused
-        self.readout = Readout(size, OUTPUTS, **stacked)
+        super().__init__(CELLS[unit], SEEN, size, OUTPUTS, seeds, batch)
         self.floor = floor
         with torch.no_grad():  # from soft to loud: equal Gaussians would take long to differ
             first = torch.tensor(np.linspace(QUIET, LOUD, MIXED).repeat(SAID))
             self.readout.weights["b"][:, -len(first) :] += first
-        parts = len(self.layer.state_names)
-        self.register_buffer("state", torch.zeros(len(seeds), parts, batch, size))
 
-    def forward(self, chunk: Chunk) -> Tensor:
-        """Nats (E, T, B), zero behind a recording's end; training, the state goes to the next."""
-        state = self.state[:, :, : chunk.mask.shape[-1]]  # whole ones may be fewer than a batch
-        if chunk.first or not self.training:
-            state = torch.zeros_like(state)
-        parts = tuple(part[None] for part in state.unbind(1))
-        outputs, last = self.layer(chunk.inputs, parts if len(parts) > 1 else parts[0])
-        if self.training:
-            last = last if isinstance(last, tuple) else (last,)
-            self.state = torch.stack([part[0].detach() for part in last], 1)
-        # One product for all steps of a model, of rows, not one for each step.
-        rows = outputs.transpose(0, 1).flatten(1, 2)
-        mixtures = self.readout(rows).unflatten(1, outputs.shape[::2][:2])
-        targets, mask = chunk.targets, chunk.mask
-        if mask.ndim == 3:  # each model has recordings of its own
-            targets, mask = targets.transpose(0, 1), mask.transpose(0, 1)
-        return costs(mixtures, targets, self.floor) * mask
+    def cost(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """What the ten samples of each step cost (E, T, B)."""
+        return costs(outputs, targets, self.floor)
 
 
 def memoryless(recordings: Rolls) -> float:
@@ -173,66 +145,18 @@ def load(speakers: list[str], takes: int, batch: int) -> tuple[dict[str, Recordi
 
 def run(settings: dict[str, Any], scratch: Path) -> dict[str, Any]:
     """One point: five rates, the best of them from fresh seeds, and its test."""
-    torch.set_num_threads(1)
     parts, s = load(settings["speakers"], settings["takes"], settings["batch"])
-    rates, seeds = settings["rates"], list(range(1, settings["seeds"] + 1))
-    floor = -math.log(s)
-    search = scratch / "rates.pt"
-    searched, _, spent = _stage(settings, parts, floor, [0] * len(rates), rates, search)
-    rate = rates[int(np.nanargmin(searched.best()[1]))]
-    chosen = [rate] * len(seeds)
-    history, model, seconds = _stage(settings, parts, floor, seeds, chosen, scratch / "seeds.pt")
-    nats = {part: judge(model, of).double().numpy() for part, of in parts.items()}
-    return {
-        "rate": rate,
-        "by rate": curve(searched) | {"seconds": spent},
-        "by seed": curve(history) | {"seconds": seconds},
-        **{part: nats[part].sum(1) / parts[part].lengths.sum() for part in parts},
-        "test recordings": nats["test"].round(2),
+    unit, size, batch = settings["unit"], settings["size"], settings["batch"]
+    found = search(
+        settings, parts, lambda seeds: Model(unit, size, seeds, batch, -math.log(s)), scratch
+    )
+    return found.record | {
+        "test recordings": found.nats["test"].round(2),
         "steps": parts["test"].lengths,
         "deviation": s,
         "memoryless": memoryless(parts["test"]),
         "linear": linear(parts["train"], parts["test"]),
     }
-
-
-def _stage(
-    settings: dict[str, Any],
-    parts: dict[str, Recordings],
-    floor: float,
-    seeds: list[int],
-    rates: list[float],
-    path: Path,
-) -> tuple[History, Model, float | None]:
-    """Train a stack of models; the processor's seconds for an epoch of all of them, the median."""
-    train_on, valid = parts["train"], parts["valid"]
-    model = Model(settings["unit"], settings["size"], seeds, settings["batch"], floor)
-    chunks = train_on.chunks(settings["chunk"])
-    clock = [time.process_time()]
-
-    def validate(model: Model) -> Tensor:
-        clock.append(time.process_time())
-        return judge(model, valid).sum(1) / float(valid.lengths.sum())
-
-    try:
-        history = train(
-            model,
-            loss,
-            lambda step: train_on.draw(step, settings["chunk"], seeds),
-            steps=settings["epochs"] * chunks,
-            rate=rates,
-            optimiser=partial(torch.optim.RMSprop, alpha=0.99),
-            clip=1.0,
-            validate=validate,
-            every=chunks,
-            patience=settings["patience"],
-            checkpoint=path,
-            progress=False,
-        )
-    except NonFiniteError as error:
-        history = error.history
-    spent = np.diff(clock)  # none if the stage was finished before the run was resumed
-    return history, model, float(f"{np.median(spent):.3g}") if len(spent) else None
 
 
 # Logarithms of the Gaussians' first deviations, evenly from one to the other. Chosen on validation:
