@@ -1,7 +1,8 @@
 """What a trained loop has to beat: naive forecasts, a linear one, and a loop that is not trained.
 
 Each is fitted before `fit`, chosen before `choose`, and gives points for any origins. Quantiles
-come from the residuals on the stretch that it was chosen on: see `walkforward.spread`.
+come from residuals, see `walkforward.spread`: those on the stretch that it was chosen on, and of
+the naive ones, which are fitted to nothing, those of all the past.
 """
 
 from __future__ import annotations
@@ -45,6 +46,18 @@ def naive(data: Data, kind: str, t: Array) -> Array:
     if kind == "persistence":
         return np.repeat(data.y[t, None], walk.HORIZONS, 1)
     return walk.as_before(data, {"day": 1, "week": 7}[kind], t)
+
+
+def residuals(data: Data, kind: str, fold: Fold, points: Points) -> tuple[Array, Array]:
+    """What forecasts missed before the judged stretch, (M, 24), and at which origins (M,).
+
+    What was fitted is asked on the stretch for choosing; what was not, on all the past.
+    """
+    fitting, choosing, _ = stretches(fold)
+    if kind not in NAIVE:
+        return choosing, walk.ahead(data.y, choosing) - points.choosing
+    past = walk.origins(fitting[0], fold.choose)
+    return past, walk.ahead(data.y, past) - naive(data, kind, past)
 
 
 def lags(data: Data, by: Scale, t: Array, length: int) -> Array:

@@ -82,10 +82,10 @@ def loss_of(found: Tensor, wanted: Tensor) -> Tensor:
 def windows(t: Array) -> Array:
     """Hours (LENGTH, N): windows whose last LENGTH − WARM hours are the origins t, in turn.
 
-    The last window may reach beyond them, by less than a day.
+    Where there are not enough for the last window, it is filled with the last origin.
     """
     starts = np.arange(t[0], t[-1] + 1, LENGTH - WARM) - WARM
-    return starts + np.arange(LENGTH)[:, None]
+    return np.minimum(starts + np.arange(LENGTH)[:, None], t[-1])
 
 
 class Prepared(NamedTuple):
@@ -241,10 +241,9 @@ def forecasts(
             seeds = range(settings["seeds"])
             every = [baselines.reservoir(data, form, fold, seed) for seed in seeds]
         past = np.stack([points.choosing for points in every])
-        missed = walk.ahead(data.y, before) - past
         found = np.stack([
-            walk.spread(data, points.judging, before, t, residuals)
-            for points, residuals in zip(every, missed, strict=True)
+            walk.spread(data, points.judging, t, *baselines.residuals(data, kind, fold, points))
+            for points in every
         ])  # fmt: skip
         points_alone = np.repeat(past[..., None], len(walk.QUANTILES), -1)
         chosen = [points.chosen for points in every]

@@ -50,7 +50,7 @@ class Fold(NamedTuple):
 
 
 def load(series: str, with_weather: bool = False) -> Data:
-    """The flights that left an airport in each hour: scheduled ones that were not cancelled.
+    """An airport's flights by the hour of their schedule, without those that were cancelled.
 
     series: EWR, JFK, LGA, or "walk" for a simulated random walk over the same hours.
 
@@ -199,7 +199,7 @@ def finished(data: Data, quantiles: Array) -> Array:
     return np.maximum(np.rint(quantiles), 0) if data.whole else quantiles
 
 
-def spread(data: Data, points: Array, past: Array, t: Array, residuals: Array) -> Array:
+def spread(data: Data, points: Array, t: Array, past: Array, residuals: Array) -> Array:
     """The points (N, 24), and below and above them quantiles made from residuals: (N, 24, 3).
 
     residuals (M, 24) are those of forecasts made before, at the origins `past`. For each horizon
