@@ -86,6 +86,30 @@ def test_no_forecast_changes_with_what_comes_after_it(model: str, tmp_path: Path
         assert not np.array_equal(found[0][:, at], found[2][:, at])
 
 
+@pytest.mark.parametrize("model", ["week", "linear", "echo", "quantile", "gru"])
+def test_no_choice_changes_with_the_stretch_that_is_judged(model: str, tmp_path: Path) -> None:
+    assert (FOLD.choose - FOLD.fit) % 24  # so the last window for choosing is not a full one
+    point = {**lab._point(model, "EWR", "week", True), "updates": 3, "seeds": 1}
+    point |= {"hidden_size": 4} if model == "gru" else {}
+    found = []
+    for k, now in enumerate((len(DATA.y) - 1, FOLD.choose - 1, FOLD.choose - 2)):
+        (folder := tmp_path / str(k)).mkdir()
+        found.append(lab.forecasts(changed(DATA, now), [FOLD], point, folder)[0])
+    assert np.array_equal(found[0][0], found[1][0]) and found[0][2] == found[1][2]
+    if model in ("quantile", "gru"):  # they tell their losses, so one hour less is seen
+        assert found[0][2] != found[2][2]
+
+
+def test_a_naive_forecast_takes_its_residuals_from_all_the_past_and_no_more() -> None:
+    t = baselines.stretches(FOLD)
+    points = baselines.Points(*(baselines.naive(DATA, "week", when) for when in t[1:]), {})
+    past, missed = baselines.residuals(DATA, "week", FOLD, points)
+    assert past[0] == walk.START and past[-1] + walk.HORIZONS == FOLD.choose - 1
+    assert np.array_equal(missed, walk.ahead(DATA.y, past) - walk.as_before(DATA, 7, past))
+    fitted, _ = baselines.residuals(DATA, "linear", FOLD, points)
+    assert np.array_equal(fitted, t[1])  # where it was fitted it misses too little
+
+
 def test_the_stretches_of_a_fold_do_not_touch() -> None:
     for fold in (*walk.folds(DATA.times), FOLD):
         fitting, choosing, judging = baselines.stretches(fold)
@@ -155,6 +179,9 @@ def test_each_origin_is_judged_once_after_a_day_of_reading() -> None:
     rows = lab.windows(np.arange(1000, 1000 + 5 * 24))
     assert np.array_equal(rows[lab.WARM :].T.ravel(), np.arange(1000, 1120))
     assert (np.diff(rows, axis=0) == 1).all() and rows.min() == 1000 - lab.WARM
+    rest = lab.windows(np.arange(1000, 1030))
+    assert np.array_equal(rest[lab.WARM :].T.ravel()[:30], np.arange(1000, 1030))
+    assert rest.shape[1] == 2 and rest.max() == 1029
 
 
 # ------------------------------------------------------------------ the shipped series
