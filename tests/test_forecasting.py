@@ -246,3 +246,15 @@ def test_a_cheap_point_comes_out_again(tmp_path: Path) -> None:
         if r["settings"]["series"] == "JFK" and r["settings"]["model"] == "day"
     )
     assert not np.allclose(np.mean(again["daily"]), np.mean(other["daily"]), rtol=0.02, atol=0)
+
+
+@needs_results
+@pytest.mark.parametrize(("model", "series"), [("week", "LGA"), ("persistence", "walk")])
+def test_a_naive_point_comes_out_again_to_the_digit(
+    model: str, series: str, tmp_path: Path
+) -> None:
+    point = lab._point(model, series, "plain")
+    stored = next(r["result"] for r in load(STORED) if r["settings"] == point)
+    again = lab.run(point, tmp_path)
+    for name in ("daily", "pinball", "bands", "covered", "curve"):
+        assert np.allclose(again[name], stored[name], rtol=0, atol=1.1e-3)  # one of the last digit

@@ -85,7 +85,8 @@ def windows(t: Array) -> Array:
     Where there are not enough for the last window, it is filled with the last origin.
     """
     starts = np.arange(t[0], t[-1] + 1, LENGTH - WARM) - WARM
-    return np.minimum(starts + np.arange(LENGTH)[:, None], t[-1])
+    rows: Array = np.minimum(starts + np.arange(LENGTH)[:, None], t[-1])
+    return rows
 
 
 class Prepared(NamedTuple):
