@@ -167,10 +167,8 @@ _AXE_OPTIONS = {
 # - MathJax draws a formula with hundreds of elements whose glyphs are in the style sheet, where
 #   axe sees no text. What it has to see, the container and its MathML, stays; the rest gives way
 #   to its size.
-# - Contrast is judged on one text of each look: one colour on one background in one size, weight
-#   and opacity. It is marked.
-# - The words of a program and of a signature are coloured one by one; those without a mark become
-#   plain text.
+# - Contrast is judged on one text of each look (colours, size, weight, opacity), which is marked.
+# - Words of a program are coloured one by one; those without a mark become plain text.
 _LIGHTER = """() => {
   const all = [...document.querySelectorAll('mjx-container > mjx-math')];
   const sizes = all.map(drawn => drawn.getBoundingClientRect());

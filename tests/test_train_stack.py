@@ -288,32 +288,3 @@ def test_what_is_not_stacked_is_named():
     two = Stacked((0,))
     train(two, error, adding, steps=2)
     assert same(values(one), values(two))
-
-
-def test_a_model_is_told_who_is_still_in_training(tmp_path):
-    """What has ended need not be computed; the others do not notice, nor does a resumed run."""
-
-    class Told(Stacked):
-        alive = np.ones(len(SEEDS), bool)
-
-    seen = []
-
-    def living(model, batch):
-        seen.append(model.alive.tolist())
-        return torch.where(torch.as_tensor(model.alive), errors(model, batch), 0.0)
-
-    def validate(model):
-        found = errors(model, adding(0)).tolist()
-        return [1.0 if k == 1 else found[k] for k in range(3)]  # the second ends early
-
-    options = {"rate": RATES, "validate": validate, "every": 2, "patience": 3}
-    whole, told = Stacked(SEEDS), Told(SEEDS)
-    history = train(whole, errors, adding, steps=16, **options)
-    path = tmp_path / "run.pt"
-    train(told, living, adding, steps=12, checkpoint=path, **options)
-    assert seen == [[True] * 3] * 8 + [[True, False, True]] * 4
-    assert told.alive.all()  # at the end
-    again = Told(SEEDS)
-    assert train(again, living, adding, steps=16, checkpoint=path, **options) == history
-    assert seen[12:] == [[True, False, True]] * 4
-    assert same(values(again), values(whole))
