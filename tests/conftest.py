@@ -18,9 +18,14 @@ settings.register_profile("book", derandomize=True, deadline=None)
 settings.load_profile("book")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest file first, or one worker would still be at it when the other has no more."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The longest file first, or one worker would still be at it when the other has no more.
+
+    The package's coverage is that of its tests, not of the notebooks: watched, SymPy takes twice
+    its time. From here on only nbval reads the option.
+    """
     items.sort(key=lambda item: item.path.name != "test_site.py")
+    config.option.cov_source = None
 
 
 @pytest.fixture

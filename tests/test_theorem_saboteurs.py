@@ -8,6 +8,9 @@ from companion import gru, sigmoid, tanh
 from companion.symbolic import vector
 from companion.theorems import THEOREMS, Claim, Theorem
 
+# The same lines as in test_theorems; under coverage SymPy takes twice its time.
+pytestmark = pytest.mark.no_cover
+
 BY_NAME = {theorem.name: theorem for theorem in THEOREMS}
 MAIN = THEOREMS[0]
 
