@@ -183,8 +183,13 @@ def test_the_official_parts_of_the_music_overlap(shared_data):
     assert shared(jsb.train[198], jsb.test[50]) == 0.69
     assert shared(jsb.train[14], jsb.valid[51]) < 0.2
     shared_data("Nottingham.mat")
-    pieces = [{piece.tobytes() for piece in part} for part in music("Nottingham")]
+    tunes = music("Nottingham")
+    pieces = [{piece.tobytes() for piece in part} for part in tunes]
     assert [len(pieces[0] & pieces[1]), len(pieces[0] & pieces[2])] == [1, 1]
+    assert shared(tunes.train[585], tunes.valid[131]) == 1
+    assert shared(tunes.train[478], tunes.test[132]) == 0.99
+    assert shared(tunes.train[606], tunes.test[144]) == 0.94
+    assert max(shared(tunes.train[585 + k], tunes.valid[131 - k]) for k in range(1, 9)) < 0.4
 
 
 def test_the_small_point_of_the_rerun_is_the_stored_one(shared_data, tmp_path):
