@@ -2,13 +2,20 @@
 
 import asyncio
 import shutil
+from base64 import b64decode, b64encode
 from copy import deepcopy
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from tools.notebooks import from_text, normalise, read, run_all, to_text, write
+from tools.pictures import lighten
 
 
 def test_a_second_run_changes_nothing(stored: Path, tmp_path: Path) -> None:
@@ -18,6 +25,26 @@ def test_a_second_run_changes_nothing(stored: Path, tmp_path: Path) -> None:
     assert asyncio.run(run_all([copy])) == []
     assert copy.read_bytes() == stored.read_bytes()
     assert copy.stat().st_mtime_ns == before
+
+
+def test_a_picture_keeps_its_looks_and_loses_weight(tmp_path: Path) -> None:
+    figure = Figure(figsize=(6, 4))
+    t = np.linspace(0, 20, 300)
+    figure.subplots().plot(t, np.sin(np.outer(t, [1, 1.1, 1.2])))
+    figure.savefig(file := BytesIO(), format="png", dpi=120)
+    pixels = np.asarray(Image.open(file).convert("RGB"), int)
+    output = new_output("display_data", {"image/png": b64encode(file.getvalue()).decode()})
+    notebook = new_notebook(cells=[new_code_cell("draw()", outputs=[output])])
+    lighten(notebook)
+    once = deepcopy(notebook)
+    lighten(notebook)
+    assert notebook == once
+    stored = b64decode(once.cells[0].outputs[0].data["image/png"])
+    assert len(stored) < len(file.getvalue()) / 2
+    few = Image.open(BytesIO(stored))
+    assert few.info["dpi"] == pytest.approx((120, 120), abs=0.1)
+    missed = np.abs(np.asarray(few.convert("RGB"), int) - pixels)
+    assert missed.mean() < 0.2 and np.mean(missed > 32) < 1e-3
 
 
 def test_a_page_with_a_failing_cell_is_left_alone(tmp_path: Path) -> None:

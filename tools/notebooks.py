@@ -33,6 +33,7 @@ from nbval.kernel import (  # type: ignore[import-untyped]
 
 from tools.environment import BOOK, environment
 from tools.guards import faults
+from tools.pictures import lighten
 
 CELL_TIMEOUT = 120  # seconds
 
@@ -131,6 +132,7 @@ async def run(path: Path, slots: asyncio.Semaphore) -> list[str]:
             await execute(notebook, path.parent)
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             return [f"{path} is left as it was, since a cell failed:\n{error}"]
+        lighten(notebook)
         changed = "written" if write(path, normalise(notebook)) else "unchanged"
         print(f"{path}: {changed} ({time.perf_counter() - start:.1f} s)", flush=True)
         return check(path)
