@@ -175,16 +175,13 @@ def run(settings: dict[str, Any], scratch: Path) -> dict[str, Any]:
     data = walk.load(settings["series"], settings["weather"])
     folds = walk.folds(data.times)
     found = forecasts(data, folds, settings, scratch)
-    parts = [
-        _judged(data, fold, settings["form"], *one) for fold, one in zip(folds, found, strict=True)
-    ]
+    pairs = zip(folds, found, strict=True)
+    parts = [_judged(data, fold, settings["form"], *one) for fold, one in pairs]
     joined = {
         name: np.concatenate([part[name] for part in parts], axis=-1).tolist()
-        for name in ("daily", "pinball", "bands", "covered")
+        for name in ("daily", "pinball", "bands", "pinball bands", "covered")
     }
-    kept = {
-        name: [part[name] for part in parts] for name in ("curve", "chosen", "choosing", "unit")
-    }
+    kept = {n: [part[n] for part in parts] for n in ("curve", "chosen", "choosing", "unit")}
     return {**kept, **joined, "first": parts[-1]["first"]}
 
 
@@ -195,7 +192,7 @@ def _judged(
     _, before, t = baselines.stretches(fold)
     unit = walk.scale(data, form, fold.fit).error
     actual = walk.ahead(data.y, t)
-    missed = walk.mase(actual, found[..., 1], unit)
+    missed, lost = walk.mase(actual, found[..., 1], unit), walk.pinball(actual, found) / unit
     inside = (found[..., 0] <= actual) & (actual <= found[..., 2])
     on = data.clock[t + 1] // 24
     first = np.flatnonzero(np.diff(on, prepend=-1))
@@ -204,12 +201,15 @@ def _judged(
         """Means over the hours of each day, over the axis of the origins: (S, days)."""
         return np.add.reduceat(values, first, -1) / np.diff([*first, len(on)])
 
+    def by_band(values: Array) -> Array:
+        """Means over the hours of each day and some horizons: (3, S, days)."""
+        return np.stack([by_day(values[..., a - 1 : b].mean(-1)) for a, b in BANDS])
+
     return {
         "daily": _rounded(by_day(missed.mean(-1))),
-        "pinball": _rounded(by_day(walk.pinball(actual, found).mean(-1) / unit)),
-        "bands": _rounded(
-            np.stack([by_day(missed[..., a - 1 : b].mean((0, -1))) for a, b in BANDS])
-        ),
+        "pinball": _rounded(by_day(lost.mean(-1))),
+        "bands": _rounded(by_band(missed)),
+        "pinball bands": _rounded(by_band(lost)),
         "covered": _rounded(by_day(inside.mean(-1).astype(float)).mean(0)),
         "curve": _rounded(missed.mean(1)).tolist(),
         "chosen": chosen,
