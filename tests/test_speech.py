@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,13 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from companion.data import digits, spoken
-from companion.experiments import speech, stacks
+from companion.experiments import load, speech, stacks
 from companion.experiments.chung import CELLS
 from companion.experiments.speech import MIXED, OUTPUTS, SAID, SEEN, Model, Recordings, costs
 from companion.experiments.stacks import judge, loss
 from companion.parameters import count
 
 FLOOR = -5.0
+RESULTS = Path(__file__).parents[1] / "book" / "results"
 
 
 def audio(count=5, seed=0):
@@ -264,6 +266,11 @@ def test_a_small_point_learns_more_than_a_line_does(shared_data, in_float64, tmp
     assert np.shape(found["test recordings"]) == (2, len(found["steps"])) == (2, 50)
     mean = found["test recordings"].sum(1) / found["steps"].sum()
     assert mean == pytest.approx(found["test"], abs=1e-3)
+    stored = load(RESULTS / "speech.json.gz")  # and it is the point of the chapter's grid
+    assert [record["settings"] for record in stored] == list(speech.SPEECH.points)
+    assert found["rate"] == stored[0]["result"]["rate"]
+    for part in ("train", "valid", "test"):
+        assert found[part] == pytest.approx(stored[0]["result"][part], rel=0.02)
 
 
 def test_a_killed_point_goes_on_to_the_same_result(in_float64, tmp_path):
@@ -271,9 +278,7 @@ def test_a_killed_point_goes_on_to_the_same_result(in_float64, tmp_path):
     parts = {part: Recordings(audio(6, k), 2) for k, part in enumerate(("test", "valid", "train"))}
     in_float64.setattr(speech, "load", lambda *_: (parts, 100.0))
     point = {**speech.SMALL, "batch": 2, "chunk": 20}
-    whole = speech.run(point, tmp_path / "whole")
-
-    calls = []
+    whole, calls = speech.run(point, tmp_path / "whole"), []
 
     def judged(*given):
         calls.append(given)
