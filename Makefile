@@ -32,8 +32,9 @@ check: .venv/all ## format, lint, types and the fast tests, in a minute
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow and not lint" tests companion
 
 # In the order of the files: by their numbers of tests, the few but slow ones would come last.
+# Three workers for two cores, since kernels, browsers and killed runs make them wait.
 test: .venv/all ## everything: package, notebooks, site, wheel
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --cov=companion --cov-config=pyproject.toml
+	$(BIN)/pytest -n 3 --dist loadfile --no-loadscope-reorder --cov=companion --cov-config=pyproject.toml
 
 notebooks: .venv/all ## run notebooks and store their outputs (only some: NB=book/intro.ipynb)
 	$(BIN)/python -m tools.notebooks run $(NB)

@@ -76,6 +76,8 @@ Wn (4, 3), Un (4, 4), bn (4,)
         if name not in _INITIALISERS:
             raise ValueError(f"{argument} is {name!r}; expected one of {', '.join(_INITIALISERS)}")
     parameters = trace(cell).parameters
+    if forget_bias is not None and not isinstance(forget_bias, int | float | np.number):
+        raise TypeError(f"forget_bias is {forget_bias!r}; expected a number")
     if forget_bias is not None and "bf" not in parameters:
         raise ValueError(f"forget_bias is {forget_bias}, but {name_of(cell)} has no parameter bf")
     values = {}

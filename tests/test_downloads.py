@@ -135,6 +135,13 @@ def test_what_the_named_folder_lacks_is_downloaded(site, cache, monkeypatch, tmp
     refused(cache, str(tmp_path / "empty"))
 
 
+def test_a_named_folder_that_does_not_exist_is_refused(site, monkeypatch, tmp_path):
+    monkeypatch.setenv("COMPANION_DATA", str(tmp_path / "misspelt"))
+    with pytest.raises(OSError, match=r"COMPANION_DATA is .*misspelt; expected a folder that exis"):
+        fetch(NAME)
+    assert site.asked == []
+
+
 def test_music_is_read_as_it_was_written(site, monkeypatch):
     rng = np.random.default_rng(0)
     lengths = {"train": (5, 3, 4), "valid": (2,), "test": (1, 6)}

@@ -26,7 +26,6 @@ from companion.experiments import walkforward as walk
 from companion.experiments.export import load
 
 STORED = Path(__file__).parents[1] / "book" / "results" / "forecasting.json.gz"
-needs_results = pytest.mark.skipif(not STORED.exists(), reason="not run yet")
 DATA = walk.load("EWR", with_weather=True)
 FOLD = walk.Fold(1400, 1700, 2000)  # a short one, over the change of clocks in March
 
@@ -221,7 +220,6 @@ def test_what_was_not_observed_is_what_was_seen_last() -> None:
 # ------------------------------------------------------------------ what is stored
 
 
-@needs_results
 def test_the_stored_file_is_complete_small_and_of_the_current_grid() -> None:
     records = load(STORED)
     assert [record["settings"] for record in records] == list(lab.FORECASTING.points)
@@ -237,7 +235,6 @@ def test_the_stored_file_is_complete_small_and_of_the_current_grid() -> None:
             assert np.allclose(parts, record["result"][whole], rtol=0, atol=1.1e-3)
 
 
-@needs_results
 def test_a_cheap_point_comes_out_again(tmp_path: Path) -> None:
     stored = next(r["result"] for r in load(STORED) if r["settings"] == lab.SMALL)
     again = lab.run(lab.SMALL, tmp_path)
@@ -252,7 +249,6 @@ def test_a_cheap_point_comes_out_again(tmp_path: Path) -> None:
     assert not np.allclose(np.mean(again["daily"]), np.mean(other["daily"]), rtol=0.02, atol=0)
 
 
-@needs_results
 @pytest.mark.parametrize(("model", "series"), [("week", "LGA"), ("persistence", "walk")])
 def test_a_naive_point_comes_out_again_to_the_digit(
     model: str, series: str, tmp_path: Path

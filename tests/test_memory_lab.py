@@ -17,7 +17,6 @@ from companion.symbolic import evaluate, jacobian, program
 from companion.symbolic.evaluate import named
 
 STORED = Path(__file__).parents[1] / "book" / "results" / "memory.json.gz"
-needs_results = pytest.mark.skipif(not STORED.exists(), reason="not run yet")
 
 
 def point(task: str, span: int, cell: str, **changes: object) -> dict[str, object]:
@@ -240,7 +239,6 @@ def test_the_grid_is_whole_spans_of_all_cells() -> None:
     assert lab.MEMORY.points[0] == lab.SMALL
 
 
-@needs_results
 def test_what_is_stored_is_complete_small_and_of_this_grid() -> None:
     records = load(STORED)
     assert STORED.stat().st_size < 300_000
@@ -263,7 +261,6 @@ def test_what_is_stored_is_complete_small_and_of_this_grid() -> None:
             assert m["before"][0] == 1.0
 
 
-@needs_results
 def test_a_point_trained_again_gives_what_is_stored(tmp_path: Path) -> None:
     """To 2 % after 50 updates, to a factor of 2 when solved: float32 sums differ by machine."""
     stored = next(r["result"] for r in load(STORED) if r["settings"] == lab.SMALL)

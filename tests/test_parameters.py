@@ -99,6 +99,7 @@ def test_parameters_are_a_tree_for_torch():
         ((gru, 3, 4, rng()), {"b": "glorot"}, ValueError, "b is 'glorot'; a vector takes"),
         ((gru, 3, 4, rng()), {"W": "orthogonal"}, ValueError, r"Wz has shape \(4, 3\), not square"),
         ((gru, 3, 4, rng()), {"forget_bias": 1.0}, ValueError, "gru has no parameter bf"),
+        ((lstm, 3, 4, rng()), {"forget_bias": "chrono"}, TypeError, "is 'chrono'; expected a num"),
         ((gru, 3, 4, rng()), {"dtype": int}, TypeError, "dtype is int64; expected a real"),
         (("gru", 3, 4, rng()), {}, TypeError, "cell is a str; expected a function"),
     ],

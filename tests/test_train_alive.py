@@ -36,3 +36,13 @@ def test_a_model_is_told_who_is_still_in_training(tmp_path):
     assert train(again, living, adding, steps=16, checkpoint=path, **options) == history
     assert seen[12:] == [[True, False, True]] * 4
     assert same(values(again), values(whole))
+
+
+def test_a_method_of_that_name_is_left_alone():
+    class Alive(Stacked):
+        def alive(self):
+            return "yes"
+
+    model = Alive(SEEDS)
+    train(model, errors, adding, steps=2, rate=RATES)
+    assert model.alive() == "yes"

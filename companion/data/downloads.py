@@ -142,8 +142,12 @@ def shakespeare() -> str:
 def at_hand(name: str) -> Path | None:
     """The file in the folder that COMPANION_DATA names, if it is there."""
     folder = os.environ.get("COMPANION_DATA")
-    path = Path(folder or "", name)
-    return path if folder and path.exists() else None
+    if not folder:
+        return None
+    if not Path(folder).is_dir():
+        raise NotADirectoryError(f"COMPANION_DATA is {folder}; expected a folder that exists")
+    path = Path(folder, name)
+    return path if path.exists() else None
 
 
 def cache() -> Path:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def sizes(**given: object) -> None:
     """Positive integers."""
     for name, size in given.items():
-        if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+        if isinstance(size, bool) or not isinstance(size, int | np.integer) or size < 1:
             raise ValueError(f"{name} is {size!r}; expected a positive integer")
 
 

@@ -57,9 +57,9 @@ def train(
     alone: clipped by its own norm, ended by its own patience, left in its own best state; rate may
     be E numbers. For this the optimiser must work component by component, as SGD, Adam and
     RMSprop do; for several rates its step must also be proportional to the rate, and without
-    weight decay. What has ended need not be computed any more: a module with an attribute `alive`
-    finds in it, (E,) booleans, which models are still in training; of the others any finite loss
-    will do. After the end all are True.
+    weight decay. What has ended need not be computed any more: a module whose attribute `alive`
+    is an array finds in it, (E,) booleans, which models are still in training; of the others any
+    finite loss will do. After the end all are True.
 
     A loss or gradient that is not finite ends a model and leaves it in the last state whose loss
     was finite (with validate, in its best one). The others go on; when none is left and all ended
@@ -155,7 +155,10 @@ def _function(argument: str, value: object, expected: str, optional: bool = Fals
 
 
 def _rate(rate: Any) -> Array:
-    rates = np.asarray(rate, float)
+    try:
+        rates = np.asarray(rate, float)
+    except (TypeError, ValueError):
+        rates = np.array(np.nan)
     if rates.ndim > 1 or not rates.size or not (np.isfinite(rates) & (rates > 0)).all():
         raise ValueError(f"rate is {rate!r}; expected a positive number, or one for each model")
     return rates

@@ -81,7 +81,7 @@ class Run:
 
     def tell(self) -> None:
         """Let a model that wants to know it have who is still in training."""
-        if self.members is not None and hasattr(self.model, "alive"):
+        if self.members is not None and isinstance(getattr(self.model, "alive", None), np.ndarray):
             self.model.alive = self.members.alive.copy()  # type: ignore[assignment]
 
     def factor(self, step: int) -> float:
@@ -119,7 +119,7 @@ class Run:
         """Leave each model in its best or last good state; the history, or NonFiniteError."""
         assert self.members is not None
         self.members.finish(self.model)
-        if hasattr(self.model, "alive"):
+        if isinstance(getattr(self.model, "alive", None), np.ndarray):
             self.model.alive = np.ones_like(self.members.alive)  # type: ignore[assignment]
         history = self.table.history(tuple(self.members.ended))
         if self.failed:
