@@ -84,7 +84,7 @@ def test_the_example_from_its_run_to_its_export(address, tmp_path, monkeypatch, 
     assert part["points"] == len(part["records"]) == 9
 
 
-def test_a_failing_point_is_recorded_and_the_rest_goes_on(address, tmp_path, capsys):
+def test_a_failing_point_is_recorded_and_the_rest_goes_on(address, tmp_path, monkeypatch, capsys):
     points = grid(log=[str(tmp_path)], n=range(5))
     experiment = Experiment("failing", "", points, experiments_under_test.fail)
     folder = tmp_path / "results"
@@ -98,10 +98,14 @@ def test_a_failing_point_is_recorded_and_the_rest_goes_on(address, tmp_path, cap
         assert record["settings"] in points and record["versions"]["python"]
     assert "ArithmeticError: 1 is odd, " in capsys.readouterr().err
 
-    # run leaves failed points alone; resume, which is retry=True, runs them and no other.
+    # run leaves failed points alone; resume runs them and no other.
     Path(tmp_path, "mended").touch()
     assert run(experiment, folder, scheduler=address) == records
-    again = run(experiment, folder, scheduler=address, retry=True)
+    monkeypatch.setattr(experiments_under_test, "FAILING", experiment, raising=False)
+    given = ["experiments_under_test:FAILING", "--folder", str(folder), "--scheduler", address]
+    assert main(["run", *given]) == 1
+    assert main(["resume", *given]) == 0
+    again = run(experiment, folder, scheduler=address)
     assert again[::2] == records[::2]
     assert [record["result"]["n"] for record in again] == list(range(5))
     assert noted(tmp_path, "start") == once(range(5))

@@ -134,7 +134,7 @@ def test_padding_never_changes_an_output_a_loss_or_a_gradient(cell, given):
     torch.manual_seed(0)
     layer = Recurrent(cell, 3, 4, **given, learn_state=True, dtype=DOUBLE)
     lengths = [5, 2, 4]
-    many = len(layer.input_names)
+    ends, many = [*enumerate(lengths)], len(layer.input_names)
     xs = tuple(torch.randn(5, 3, 3, dtype=DOUBLE) for _ in range(many))
 
     def run(padding, by):
@@ -142,9 +142,14 @@ def test_padding_never_changes_an_output_a_loss_or_a_gradient(cell, given):
         for b, length in enumerate(lengths):
             for x in padded:
                 x[length:, b] = padding
+        for x in padded:
+            x.requires_grad_()
         outputs, last = layer(padded if many > 1 else padded[0], lengths=by)
         loss = outputs.square().sum() + sum(part.sum() for part in parts(last))
-        return outputs, loss, torch.autograd.grad(loss, [*layer.parameters()])
+        found = torch.autograd.grad(loss, [*padded, *layer.parameters()])
+        if by is not None:  # what is padding has no influence
+            assert not any(x[length:, b].any() for x in found[:many] for b, length in ends)
+        return outputs, loss, found
 
     reference, loss, gradients = run(0.0, torch.tensor(lengths))
     for padding in (7.0, float("nan"), float("inf")):
@@ -152,6 +157,7 @@ def test_padding_never_changes_an_output_a_loss_or_a_gradient(cell, given):
         assert torch.equal(outputs, reference)
         assert torch.equal(same, loss)
         assert all(map(torch.equal, found, gradients))
+    gradients = gradients[many:]
     total, sums = 0.0, [torch.zeros_like(g) for g in gradients]
     for b, length in enumerate(lengths):  # the independent witness: one sequence at a time
         alone = tuple(x[:length, b] for x in xs)

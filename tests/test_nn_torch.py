@@ -103,7 +103,7 @@ def test_packed_sequences_are_torchs(ours, theirs, given, lengths, is_sorted, ha
     torch.manual_seed(seed)
     layer, other = twins(ours, theirs, (3, 4), given)
     lengths = sorted(lengths, reverse=True) if is_sorted else lengths
-    padded = torch.randn(len(lengths), max(lengths), 3, dtype=DOUBLE)
+    padded = torch.randn(len(lengths), max(lengths), 3, dtype=DOUBLE, requires_grad=True)
     packed = pack_padded_sequence(padded, lengths, batch_first=True, enforce_sorted=is_sorted)
     state = states(layer, (len(lengths),), seed) if has_state else None
     mine, its = layer(packed, state), other(packed, state)
@@ -114,6 +114,16 @@ def test_packed_sequences_are_torchs(ours, theirs, given, lengths, is_sorted, ha
         assert (a is None and b is None) or torch.equal(a, b)
     for a, b in zip(pad_packed_sequence(mine[0]), pad_packed_sequence(its[0]), strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
+    gradients = []
+    for module, found in ((layer, mine), (other, its)):
+        value = sum(
+            (torch.linspace(0.5, 1.7, f.numel(), dtype=DOUBLE) * f.ravel()).sum()
+            for f in flat(found)
+        )
+        leaves = [*module.parameters(), padded]
+        gradients.append(torch.autograd.grad(value, leaves, retain_graph=True))
+    for a, b in zip(*gradients, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-10)
 
 
 @settings(max_examples=30)
