@@ -20,7 +20,7 @@ from functools import lru_cache, partial
 from types import CodeType, FrameType
 from typing import Any
 
-from companion.wire import Size, Wire, refuse, show, text_of
+from companion.wire import ALLOWED, Size, Wire, refuse, show, text_of
 
 Cell = Callable[..., Any]
 _GLUE = "\N{NO-BREAK SPACE}"  # textwrap breaks only at plain spaces
@@ -159,7 +159,9 @@ def trace(cell: Cell) -> Trace:
             if "?" in wire.shape:
                 refuse(f"the size of {name} cannot be told from how it is used")
     except (TypeError, ValueError) as error:
-        raise type(error)(f"cell {name_of(cell)}: {error}") from error
+        # Another library was given a wire: torch.tanh for tanh, for instance.
+        hint = f": {ALLOWED}" if Wire.__name__ in str(error) else ""
+        raise type(error)(f"cell {name_of(cell)}: {error}{hint}") from error
     named: dict[str, Wire] = {}
     made = ((name, wire) for name, wire in found.items() if isinstance(wire, Wire))
     for name, wire in sorted(made, key=lambda item: item[1].order):

@@ -130,17 +130,20 @@ class Wire:
         # Dunder look-ups (by copy, by NumPy) must fail the ordinary way.
         if name.startswith("__"):
             raise AttributeError(name)
-        refuse(f"{self} has no .{name}: {_ALLOWED}")
+        refuse(f"{self} has no .{name}: {ALLOWED}")
 
     def _unknown(self, *_: Any) -> NoReturn:
-        refuse(f"an operation on {self} that is not known: {_ALLOWED}")
+        refuse(f"an operation on {self} that is not known: {ALLOWED}")
 
-    __truediv__ = __rtruediv__ = __pow__ = __rpow__ = __getitem__ = __bool__ = _unknown
+    def __truediv__(self, other: Any) -> NoReturn:
+        refuse(f"{self} / {other}: {ALLOWED}")
+
+    __rtruediv__ = __pow__ = __rpow__ = __getitem__ = __bool__ = _unknown
     __rmatmul__ = __abs__ = __lt__ = __le__ = __gt__ = __ge__ = __iter__ = _unknown
 
 
 _FUNCTIONS = ("sigmoid", "tanh", "softplus", "relu")
-_ALLOWED = f"a cell may use +, -, *, @ and the functions of companion.ops ({', '.join(_FUNCTIONS)})"
+ALLOWED = f"a cell may use +, -, *, @ and the functions of companion.ops ({', '.join(_FUNCTIONS)})"
 _SIGNS = {"add": " + ", "sub": " - ", "mul": " * ", "matvec": " @ "}
 _STRENGTH = {"add": 1, "sub": 1, "mul": 2, "matvec": 2, "neg": 3}
 
@@ -155,7 +158,7 @@ def _wire(value: Any, kind: str) -> Wire:
         return value
     if isinstance(value, int | float):
         return Wire("number", value=value, sizes=())
-    refuse(f"'{_SIGNS[kind].strip()}' with a {type(value).__name__}; {_ALLOWED}")
+    refuse(f"'{_SIGNS[kind].strip()}' with a {type(value).__name__}; {ALLOWED}")
 
 
 def refuse(message: str) -> NoReturn:

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from companion import gru, gru_reset_after, lstm, rnn, sigmoid, tanh, trace
 from companion.trace import signature
@@ -61,7 +62,9 @@ SLIPS = {
     "b is a vector; expected a matrix": lambda x, h, p: p.b @ h,
     r"x \+ h: shapes \(D,\) and \(H,\) differ": lambda x, h, p: x + h,
     r"W @ h: W has shape \(\?, D\)": lambda x, h, p: p.W @ x + p.W @ h,
-    "operation on U @ h that is not known": lambda x, h, p: p.U @ h / h,
+    "U @ h / h: a cell may use": lambda x, h, p: p.U @ h / h,
+    "not Wire: a cell may use .* companion.ops": lambda x, h, p: torch.tanh(p.U @ h),
+    "support ufuncs .*: a cell may use .* companion.ops": lambda x, h, p: np.tanh(p.U @ h),
     "operation on U @ h . h that is not known": lambda x, h, p: (p.U @ h + h) ** 2,
     "operation on 0 . h": lambda x, h, p: p.b + max(h, 0 * h),
     "does not support ufuncs": lambda x, h, p: np.tanh(p.U @ h),
