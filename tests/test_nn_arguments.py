@@ -175,6 +175,7 @@ def test_good_input_is_let_through():
     three(xs)
     three(torch.zeros(7, 3, 5, 3), torch.zeros(1, 3, 5, 4))
     Recurrent(starts, 3, 4)
+    Recurrent(co.gru, np.int64(3), np.int32(4))
     for lengths in (np.arange(6, 1, -1)[::-1], np.arange(1, 6, dtype=np.uint16), (1, 2, 3, 4, 5)):
         gru(xs, lengths=lengths)
     assert gru(xs[:, :0])[0].shape == (7, 0, 4)  # as torch's

@@ -57,17 +57,18 @@ def parts(state):
     return state if isinstance(state, tuple) else (state,)
 
 
+def weighed(found):
+    """A different weight for every number, so that no sign and no order can cancel out."""
+    return sum((torch.linspace(0.5, 1.7, f.numel(), dtype=DOUBLE) * f.ravel()).sum() for f in found)
+
+
 def agree(layer, other, xs, state):
     """Outputs and last states to 1e-12; gradients of weights, inputs and states to 1e-10."""
     results = []
     for module in (layer, other):
         leaves = [*module.parameters(), xs, *(() if state is None else parts(state))]
         found = flat(module(xs, state))
-        # A different weight for every number, so that no sign and no order can cancel out.
-        value = sum(
-            (torch.linspace(0.5, 1.7, f.numel(), dtype=DOUBLE) * f.ravel()).sum() for f in found
-        )
-        results.append((found, torch.autograd.grad(value, leaves)))
+        results.append((found, torch.autograd.grad(weighed(found), leaves)))
     for a, b in zip(results[0][0], results[1][0], strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
     for a, b in zip(results[0][1], results[1][1], strict=True):
@@ -116,12 +117,8 @@ def test_packed_sequences_are_torchs(ours, theirs, given, lengths, is_sorted, ha
         torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
     gradients = []
     for module, found in ((layer, mine), (other, its)):
-        value = sum(
-            (torch.linspace(0.5, 1.7, f.numel(), dtype=DOUBLE) * f.ravel()).sum()
-            for f in flat(found)
-        )
         leaves = [*module.parameters(), padded]
-        gradients.append(torch.autograd.grad(value, leaves, retain_graph=True))
+        gradients.append(torch.autograd.grad(weighed(flat(found)), leaves, retain_graph=True))
     for a, b in zip(*gradients, strict=True):
         torch.testing.assert_close(a, b, rtol=0, atol=1e-10)
 

@@ -27,7 +27,7 @@ def test_a_second_run_changes_nothing(stored: Path, tmp_path: Path) -> None:
     assert copy.stat().st_mtime_ns == before
 
 
-def test_a_picture_keeps_its_looks_and_loses_weight(tmp_path: Path) -> None:
+def test_a_picture_keeps_its_looks_and_loses_weight() -> None:
     figure = Figure(figsize=(6, 4))
     t = np.linspace(0, 20, 300)
     figure.subplots().plot(t, np.sin(np.outer(t, [1, 1.1, 1.2])))

@@ -148,6 +148,8 @@ def test_the_schedule_is_a_factor_on_the_rate():
     train(three, error, adding, steps=3, rate=0.01)
     assert same(values(model), values(three))
     assert half != train(Stacked((0,)), error, adding, steps=6, rate=0.02)
+    with pytest.raises(ValueError, match="rate is 'fast'; expected a positive number"):
+        train(Stacked((0,)), error, adding, steps=1, rate="fast")
     with pytest.raises(ValueError, match=r"schedule\(1\) is -1.0; expected a finite number, not"):
         train(model, error, adding, steps=3, schedule=lambda s: 1 - 2 * s)
 
