@@ -1,4 +1,4 @@
-"""Layers under what torch can do to them: copies, transforms, compilation, export, a GPU."""
+"""Layers under what torch can do to them: copies, transforms, compilation, export."""
 
 import copy
 import io
@@ -156,13 +156,3 @@ def test_models_that_share_a_stack_train_apart(xs):
         for a, b in zip(many.parameters(), model.parameters(), strict=True):
             torch.testing.assert_close(a[e], b, rtol=1e-10, atol=1e-10)
     assert not torch.allclose(many.l0.Wz[0], many.l0.Wz[1])
-
-
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no GPU on this machine")
-@every
-def test_on_a_gpu(layer, xs, kind):
-    expected = layer(xs, lengths=[6, 1, 2, 3, 4]) if kind == "gru" else layer(xs)
-    layer = layer.cuda()
-    lengths = torch.tensor([6, 1, 2, 3, 4])
-    found = layer(xs.cuda(), lengths=lengths) if kind == "gru" else layer(xs.cuda())
-    torch.testing.assert_close(found[0].cpu(), expected[0], rtol=0, atol=1e-12)
