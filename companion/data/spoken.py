@@ -52,7 +52,7 @@ def digits() -> Digits:
     The official test part is the takes 0 … 4. The order is that of the file names. A
     sample divided by 32,768 lies in [−1, 1). Looked for as :func:`companion.data.fetch` does, under
     the name fsdd_int16.npz; the download is packed into such a file in the cache. Raises OSError if
-    the file cannot be had or is damaged, ImportError if pooch is needed and missing.
+    the file cannot be had or is damaged, ModuleNotFoundError if pooch is needed and missing.
 
     Source: Jackson et al., github.com/Jakobovski/free-spoken-digit-dataset; CC BY-SA 4.0.
 

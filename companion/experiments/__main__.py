@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder: Path = given.folder or Path("results", experiment.name)
         experiment = replace(experiment, points=_only(experiment, given.only))
         return int(_COMMANDS[given.command](experiment, folder, given))
-    except (ValueError, TypeError, RuntimeError, OSError) as error:
+    except (ValueError, TypeError, RuntimeError, OSError, ImportError) as error:
         sys.exit(f"{PROGRAM}: {error}")
 
 

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from companion.extras import missing
+
 Settings = dict[str, Any]
 Run = Callable[[Settings, Path], dict[str, Any]]
 
@@ -151,7 +153,8 @@ def find(name: str, named: Mapping[str, str]) -> Experiment:
     try:
         found = getattr(importlib.import_module(module), attribute, None)
     except ModuleNotFoundError as error:
-        raise ValueError(f"experiment {name!r} cannot be loaded: {error}") from error
+        why = missing("it", error)
+        raise ValueError(f"experiment {name!r} cannot be loaded: {why}") from error
     if not isinstance(found, Experiment):
         raise ValueError(
             f"experiment {name!r}: {place} is {found!r}; expected an Experiment of that name"

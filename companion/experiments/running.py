@@ -17,15 +17,20 @@ from contextlib import ExitStack, closing, contextmanager
 from multiprocessing import resource_tracker
 from pathlib import Path
 
-import dask
-from dask.system import CPU_COUNT
-from distributed import CancelledError, Client, Future, LocalCluster, wait
-
 from companion.experiments.experiment import Experiment, Settings
 from companion.experiments.lock import BusyError, lock
 from companion.experiments.point import clear, error_of, record_of, run_point
-from companion.experiments.progress import Progress
 from companion.experiments.store import Record, read_all, write
+from companion.extras import missing
+
+try:
+    import dask
+    from dask.system import CPU_COUNT
+    from distributed import CancelledError, Client, Future, LocalCluster, wait
+
+    from companion.experiments.progress import Progress
+except ModuleNotFoundError as error:
+    raise missing("a run", error) from error
 
 TIMES_KILLED = 3  # after which a point is recorded as failed: it may itself be what kills
 LOOK = 1.0  # seconds between two looks at how many workers there are

@@ -5,10 +5,15 @@ any cell, also of one of your own; `Readout` maps states to outputs. `loop` is t
 them; ``layer.loop = fused`` takes a faster one, with the backward step derived from the cell.
 """
 
-from companion.nn.fused import fused
-from companion.nn.layers import GRU, LSTM, RNN
-from companion.nn.loop import loop
-from companion.nn.readout import Readout
-from companion.nn.recurrent import Recurrent
+from companion.extras import missing
+
+try:
+    from companion.nn.fused import fused
+    from companion.nn.layers import GRU, LSTM, RNN
+    from companion.nn.loop import loop
+    from companion.nn.readout import Readout
+    from companion.nn.recurrent import Recurrent
+except ModuleNotFoundError as error:
+    raise missing("companion.nn", error) from error
 
 __all__ = ["GRU", "LSTM", "RNN", "Readout", "Recurrent", "fused", "loop"]

@@ -6,8 +6,13 @@ model of a stack fares, `history` the table that comes back, `checkpoint` the fi
 interrupted run goes on.
 """
 
-from companion.train.clip import clip
-from companion.train.history import History, NonFiniteError
-from companion.train.loop import train
+from companion.extras import missing
+
+try:
+    from companion.train.clip import clip
+    from companion.train.history import History, NonFiniteError
+    from companion.train.loop import train
+except ModuleNotFoundError as error:
+    raise missing("companion.train", error) from error
 
 __all__ = ["History", "NonFiniteError", "clip", "train"]
