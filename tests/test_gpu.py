@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 import torch
-from torch.nn.utils.rnn import pack_padded_sequence
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import companion as co
 from companion.nn import GRU, LSTM, RNN, Recurrent
@@ -38,7 +38,7 @@ def computed(layer, xs, **options):
     layer.zero_grad()
     outputs, state = layer(xs, **options)
     parts = [*state] if isinstance(state, tuple) else [state]
-    data = getattr(outputs, "data", outputs)  # of a PackedSequence: its steps
+    data = outputs.data if isinstance(outputs, PackedSequence) else outputs
     (data.sin().sum() + sum(part.square().sum() for part in parts)).backward()
     found = [data, *parts, *(p.grad for p in layer.parameters())]
     return [part.detach().cpu() for part in found]
